@@ -32,12 +32,13 @@ struct log_field {
 void log_start(const char *component, enum log_level least);
 /* debug, info, warn, error; returns 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret_level);
-void log_write(enum log_level level, const char *message, const struct log_field *fields);
+/* The fields follow by value and end with LOG_END; the macros below add it. */
+void log_write(enum log_level level, const char *message, ...);
 
-#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.type = LOG_FIELD_END}})
-#define log_debug(message, ...) log_write(LOG_LEVEL_DEBUG, message, LOG_FIELDS(__VA_ARGS__))
-#define log_info(message, ...) log_write(LOG_LEVEL_INFO, message, LOG_FIELDS(__VA_ARGS__))
-#define log_warn(message, ...) log_write(LOG_LEVEL_WARN, message, LOG_FIELDS(__VA_ARGS__))
-#define log_error(message, ...) log_write(LOG_LEVEL_ERROR, message, LOG_FIELDS(__VA_ARGS__))
+#define LOG_END ((struct log_field){.type = LOG_FIELD_END})
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__, LOG_END)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__, LOG_END)
+#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__, LOG_END)
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__, LOG_END)
 
 #endif

@@ -6,6 +6,7 @@
 #define ENGENHO_KAFKA_CONFIG_H
 
 #include <librdkafka/rdkafka.h>
+#include <stddef.h>
 
 #include "common/attributes.h"
 #include "common/error.h"

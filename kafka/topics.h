@@ -5,7 +5,9 @@
 #define ENGENHO_KAFKA_TOPICS_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/attributes.h"
 #include "common/error.h"

@@ -15,6 +15,7 @@
 
 #include <event2/event.h>
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,12 @@ struct txn *txn_new(struct txn_thread *thread, rd_kafka_conf_t *conf, const char
 void txn_free(struct txn *txn);
 enum txn_state txn_state(const struct txn *txn);
 const char *txn_id(const struct txn *txn);
+
+/*
+ * Say that two producers of one thread alternate: when a commit of one does not happen, a commit of the other that was handed
+ * over before its callback is aborted too (TXN_ABORTED), so that nothing is published out of order. State NEW.
+ */
+void txn_pair(struct txn *a, struct txn *b);
 
 /* init_transactions: fences other producers with this id. Tried until it succeeds or is fatal. State NEW. */
 void txn_init(struct txn *txn, txn_callback done, void *context);
