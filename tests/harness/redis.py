@@ -1,0 +1,57 @@
+"""A private redis-server, safe as the licensor asks: append-only, no eviction."""
+
+from __future__ import annotations
+
+import pathlib
+
+import redis as client
+
+from tests.harness.process import Process, free_port, wait_for
+
+
+class Redis:
+    """A server; its data stays in `directory`, so that it can be killed and started again."""
+
+    def __init__(self, directory: pathlib.Path | str, *settings: str, environment: dict[str, str] | None = None):
+        """`settings` are more words of redis-server's command line: "--appendonly", "no"."""
+        self.directory = pathlib.Path(directory)
+        self.port = free_port()
+        self.process = Process(
+            "redis",
+            [
+                "/usr/bin/redis-server",
+                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", ""),
+                *("--appendonly", "yes", "--maxmemory-policy", "noeviction", *settings),
+            ],
+            self.directory / "redis.log",
+            environment,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> client.Redis:
+        """A new client of it."""
+        return client.Redis(port=self.port, decode_responses=True)
+
+    def start(self) -> "Redis":
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.process.start()
+
+        def answers() -> bool:
+            assert self.process.alive(), f"redis-server died: {self.process.tail()}"
+            try:
+                return bool(self.client.ping())
+            except client.RedisError as error:
+                raise RuntimeError(str(error)) from error
+
+        wait_for("Redis answers", answers)
+        return self
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def stop(self) -> None:
+        self.process.kill()
