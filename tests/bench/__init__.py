@@ -1,0 +1,1 @@
+"""Figures, not verdicts: `make bench` prints them. Each comparison is a ratio measured in one run on one broker."""
