@@ -152,7 +152,7 @@ def bench(system: System, count: int, rounds: int) -> None:
     """Print the table; the loops and the worker take turns on one broker."""
     section(f"throughput: {count:,} events of 120 bytes from a backlog, {KEYS} keys, trivial method, ordering key")
     create(system, "bench-json", "loop-alo", "loop-eo")
-    fill_json(system.kafka.servers, "bench-json", count * rounds)
+    fill_json(system.kafka.servers, "bench-json", count * rounds + 10_000)
     system.deploy("bench", {"bench.py": SCRIPT})
     system.apply(PLANT)
     row("", "executions/s", "executions/CPU-s", "CPU-s")
