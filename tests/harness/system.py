@@ -138,10 +138,11 @@ class System:
             wait_for(f"{service.name} /readyz", lambda s=service: s.probe("/readyz").ok, seconds)
 
     def stop(self) -> None:
-        """Stop our programs cleanly, then Kafka and Redis."""
+        """Stop our programs cleanly, then Kafka and Redis. Whatever does not end with 0 (a sanitizer's finding, too) fails."""
         try:
             for service in reversed(self.services):
-                service.stop()
+                code = service.stop()
+                assert code in (0, None), f"{service.name} ended with {code}: {service.tail(40)}"
         finally:
             self.kill_all()
 
