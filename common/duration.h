@@ -9,9 +9,9 @@
 
 #include "common/attributes.h"
 
-/* 200ms, 60s, 30m, 12h, 7d, or EPM's ddd.hh:mm:ss (000.00:01:00). Returns 0, or -EINVAL, or -ERANGE past 100 years. */
+/* 10us, 200ms, 60s, 30m, 12h, 7d, or EPM's ddd.hh:mm:ss (000.00:01:00). Returns 0, or -EINVAL, or -ERANGE past 100 years. */
 MUST_CHECK int duration_parse(const char *text, int64_t *ret_us);
-/* The shortest exact form with one unit: 60s, 1500ms. `text` holds DURATION_TEXT_BYTES. */
+/* The shortest exact form with one unit: 1m, 90s, 1500ms. `text` holds DURATION_TEXT_BYTES. */
 #define DURATION_TEXT_BYTES 32
 void duration_print(int64_t us, char *text);
 

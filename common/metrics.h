@@ -37,6 +37,8 @@ struct metric;  /* one series */
 /* A registry with the families of `table` (borrowed for ever), and process_* and engenho_build_info. */
 struct metrics *metrics_new(const char *component, const struct metric_desc *table, size_t count);
 void metrics_free(struct metrics *metrics);
+/* One more label of engenho_build_info (librdkafka, python): 4 at most. */
+void metrics_build_label(struct metrics *metrics, const char *name, const char *value);
 
 /*
  * The series of a family with these label values (as many as it has labels, NULL for none), made when new. `name` must be in
