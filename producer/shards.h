@@ -14,32 +14,13 @@
 #include "common/error.h"
 #include "common/metrics.h"
 #include "kafka/config.h"
+#include "producer/shards_record.h"
 #include "proto/control.pb-c.h"
 
 #define SHARDS_MAX 64
-#define SHARD_OF_CATALOG 0
+#define SHARD_OF_CATALOG 0 /* its owner is the only writer of the catalog */
 
 struct shards;
-
-struct shards_record {
-    const char *topic;     /* without the prefix: "events", "catalog", "control", "triggers.default" */
-    int32_t partition;     /* -1: by the key's hash */
-    const void *key;
-    size_t key_bytes;
-    const void *value;     /* NULL: a tombstone */
-    size_t value_bytes;
-};
-
-struct shards_delivery {
-    int32_t partition;
-    int64_t offset;
-};
-
-/*
- * All the records are committed (result 0, with a delivery for each in order), or none is: -EAGAIN: the shard was lost on
- * the way or the transaction was aborted: may be tried again.
- */
-typedef void (*shards_done)(void *context, int result, const struct shards_delivery *deliveries, size_t count);
 
 struct shards_callbacks {
     /* The shard is ours and its state has been read: act. Called before anything is committed for it. */
