@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -10,6 +11,7 @@
 #include "common/memory.h"
 
 #define OLDEST_VERSION 0x020e00ff /* 2.14.0 */
+#define SECRET_BYTES_MAX 1024
 
 int kafka_check_version(struct error *error)
 {
@@ -115,6 +117,40 @@ static int set_raw(rd_kafka_conf_t *conf, const char *raw, struct error *error)
     return result;
 }
 
+/* The first line of a secret's file becomes a property; its text is in no message. */
+static int set_from_file(rd_kafka_conf_t *conf, const char *option, const char *name, const char *path, struct error *error)
+{
+    char line[SECRET_BYTES_MAX + 2], text[256];
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return error_set(error, -errno, "%s: cannot read %s: %s", option, path, strerror(errno));
+    }
+    size_t length = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    line[length] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    int result = 0;
+    if (line[0] == '\0' || strlen(line) > SECRET_BYTES_MAX) {
+        result = error_set(error, -EINVAL, "%s: the first line of %s must have 1 to %d bytes", option, path, SECRET_BYTES_MAX);
+    } else if (rd_kafka_conf_set(conf, name, line, text, sizeof text) != RD_KAFKA_CONF_OK) {
+        result = error_set(error, -EINVAL, "%s: librdkafka refuses what %s holds as %s", option, path, name);
+    }
+    explicit_bzero(line, sizeof line);
+    return result;
+}
+
+static int set_given(rd_kafka_conf_t *conf, const struct kafka_options *options, struct error *error)
+{
+    int result = options->config != NULL ? set_raw(conf, options->config, error) : 0;
+    if (result == 0 && options->user_file != NULL) {
+        result = set_from_file(conf, "kafka-user-file", "sasl.username", options->user_file, error);
+    }
+    if (result == 0 && options->password_file != NULL) {
+        result = set_from_file(conf, "kafka-password-file", "sasl.password", options->password_file, error);
+    }
+    return result;
+}
+
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_role role, struct error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -132,7 +168,7 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_
     kafka_conf_set(conf, "log.connection.close", "false");
     rd_kafka_conf_set_log_cb(conf, write_log);
     set_role(conf, role);
-    if (options->config != NULL && set_raw(conf, options->config, error) != 0) {
+    if (set_given(conf, options, error) != 0) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

@@ -16,6 +16,7 @@ struct kafka_options {
     const char *servers; /* HOST:PORT[,HOST:PORT...] */
     const char *prefix;  /* of all topics, groups and transactional ids: "engenho." */
     const char *config;  /* raw librdkafka settings for every client: key=value;key=value */
+    const char *user_file, *password_file; /* what SASL logs in with; files, so that no process list shows them */
     const char *client;  /* client.id: set by the service, not an option */
 };
 
@@ -26,7 +27,11 @@ struct kafka_options {
         {.name = "prefix", .type = OPTION_TEXT, .offset = offsetof(structure, member.prefix), .initial = "engenho.",   \
          .help = "what the names of topics, groups and transactional ids start with"},                                 \
         {.name = "kafka-config", .type = OPTION_TEXT, .offset = offsetof(structure, member.config),                    \
-         .placeholder = "KEY=VALUE;...", .help = "settings of librdkafka for every client of this process"}
+         .placeholder = "KEY=VALUE;...", .help = "settings of librdkafka for every client of this process"},   \
+        {.name = "kafka-user-file", .type = OPTION_TEXT, .offset = offsetof(structure, member.user_file),              \
+         .placeholder = "PATH", .help = "file with the user name for SASL"},                                           \
+        {.name = "kafka-password-file", .type = OPTION_TEXT, .offset = offsetof(structure, member.password_file),      \
+         .placeholder = "PATH", .help = "file with the password for SASL"}
 
 /* Returns 0, or -ENOTSUP with a sentence when librdkafka is older than 2.14: it has faults in the calls we need. */
 MUST_CHECK int kafka_check_version(struct error *error);
