@@ -1,0 +1,27 @@
+/*
+ * Run one execution: arguments in, call, outcome out. Interpreter only.
+ */
+#ifndef ENGENHO_WORKER_INTERPRETER_RUN_H
+#define ENGENHO_WORKER_INTERPRETER_RUN_H
+
+#include <stdbool.h>
+
+#include "common/attributes.h"
+#include "proto/interpreter.pb-c.h"
+#include "worker/interpreter/shared.h"
+
+#define RUN_RESULT_BYTES_MAX (4 * 1024 * 1024)
+#define RUN_USER_CACHE_BYTES_MAX (1024 * 1024)
+
+/* After Python started. Returns 0, or -1 with an exception. */
+MUST_CHECK int run_open(struct shared *shared);
+/* Clocks are read once a frame and advanced by the monotonic one: call before its executions. */
+void run_begin_frame(void);
+/*
+ * Run `execution` and queue its answer. An execution whose code did not load is passed over: the pool has taken it back.
+ * `last`: nothing follows in this frame, so what is still in the output pipe is waited for.
+ * *ret_left_children: the script left child processes behind. Returns 0, or -Exxx when the pool is gone.
+ */
+MUST_CHECK int run_execution(const Engenho__Execution *execution, bool last, bool *ret_left_children);
+
+#endif
