@@ -113,8 +113,8 @@ static int read_answer(rd_kafka_event_t *event, struct error *error)
     return 0;
 }
 
-int topics_create(rd_kafka_t *admin, const struct topics_options *options, const char *agent, int timeout_ms,
-                  struct error *error)
+int topics_create_send(rd_kafka_t *admin, const struct topics_options *options, const char *agent, int timeout_ms,
+                       rd_kafka_queue_t *queue, void *opaque, struct error *error)
 {
     const struct plan *plans = agent ? agent_plans : common_plans;
     size_t count = agent ? ARRAY_SIZE(agent_plans) : ARRAY_SIZE(common_plans);
@@ -129,25 +129,39 @@ int topics_create(rd_kafka_t *admin, const struct topics_options *options, const
                              options->prefix, plans[i].name, agent ? "." : "", agent ? agent : "", options->partitions);
         }
     }
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(admin);
     rd_kafka_AdminOptions_t *admin_options = rd_kafka_AdminOptions_new(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_AdminOptions_set_request_timeout(admin_options, timeout_ms, text, sizeof text);
     rd_kafka_AdminOptions_set_operation_timeout(admin_options, timeout_ms, text, sizeof text);
+    rd_kafka_AdminOptions_set_opaque(admin_options, opaque);
     rd_kafka_CreateTopics(admin, topics, count, admin_options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
-    int result;
-    if (event == NULL) {
-        result = error_set(error, -ETIMEDOUT, "the broker did not answer within %d ms when asked to create topics", timeout_ms);
-    } else if (rd_kafka_event_error(event)) {
-        result = error_set(error, -EIO, "topics could not be created: %s", rd_kafka_event_error_string(event));
-    } else {
-        result = read_answer(event, error);
-    }
-    if (event != NULL) {
-        rd_kafka_event_destroy(event);
-    }
     rd_kafka_AdminOptions_destroy(admin_options);
-    rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy_array(topics, count);
+    return 0;
+}
+
+int topics_create_read(rd_kafka_event_t *event, struct error *error)
+{
+    if (rd_kafka_event_error(event)) {
+        return error_set(error, -EIO, "topics could not be created: %s", rd_kafka_event_error_string(event));
+    }
+    return read_answer(event, error);
+}
+
+int topics_create(rd_kafka_t *admin, const struct topics_options *options, const char *agent, int timeout_ms,
+                  struct error *error)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(admin);
+    int result = topics_create_send(admin, options, agent, timeout_ms, queue, NULL, error);
+    if (result == 0) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
+        if (event == NULL) {
+            result = error_set(error, -ETIMEDOUT, "the broker did not answer within %d ms when asked to create topics",
+                               timeout_ms);
+        } else {
+            result = topics_create_read(event, error);
+            rd_kafka_event_destroy(event);
+        }
+    }
+    rd_kafka_queue_destroy(queue);
     return result;
 }

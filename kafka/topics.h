@@ -46,4 +46,13 @@ struct topics_options {
 MUST_CHECK int topics_create(rd_kafka_t *admin, const struct topics_options *options, const char *agent, int timeout_ms,
                              struct error *error);
 
+/*
+ * The same without waiting: the answer comes to `queue` as an event of type RD_KAFKA_EVENT_CREATETOPICS_RESULT whose opaque is `opaque`, and
+ * topics_create_read says what became of it. Returns 0, or -EINVAL with a sentence: then no answer comes.
+ */
+MUST_CHECK int topics_create_send(rd_kafka_t *admin, const struct topics_options *options, const char *agent,
+                                  int timeout_ms, rd_kafka_queue_t *queue, void *opaque, struct error *error);
+/* Borrows `event`. Returns 0, or -Exxx with a sentence. */
+MUST_CHECK int topics_create_read(rd_kafka_event_t *event, struct error *error);
+
 #endif
