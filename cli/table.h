@@ -1,0 +1,38 @@
+/*
+ * Text of what commands print, made of JSON: tables with aligned columns, CSV, YAML. Pure.
+ */
+#ifndef ENGENHO_CLI_TABLE_H
+#define ENGENHO_CLI_TABLE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/attributes.h"
+#include "common/buf.h"
+
+#define TABLE_COLUMNS_MAX 24
+
+struct table_column {
+    const char *title;
+    const char *path;
+};
+
+/* The member at `path` ("a.b.c"), or NULL. Borrowed. */
+const json_t *table_member(const json_t *object, const char *path);
+/* A cell: texts as they are, other values as JSON, null and nothing as "". Control characters become spaces. Returns owned. */
+char *table_cell(const json_t *value);
+
+/*
+ * Columns as wide as their longest cell, two spaces between them; a cell is cut after `cell_columns_max` characters
+ * (0: never). Returns 0 or -EMSGSIZE.
+ */
+MUST_CHECK int table_print(struct buf *out, const json_t *rows, const struct table_column *columns, size_t count,
+                           size_t cell_columns_max, bool title);
+/* RFC 4180. */
+MUST_CHECK int table_print_csv(struct buf *out, const json_t *rows, const struct table_column *columns, size_t count,
+                               bool title);
+/* YAML that reads back as the same JSON. */
+MUST_CHECK int table_print_yaml(struct buf *out, const json_t *value);
+
+#endif
