@@ -1,12 +1,15 @@
+/*
+ * The admin server: /metrics and the probes, on the process's loop. Every service.
+ */
 #include "common/admin.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include "common/address.h"
@@ -100,6 +103,16 @@ static uint16_t port_of(evutil_socket_t fd)
                                          : ntohs(((struct sockaddr_in *)&storage)->sin_port);
 }
 
+static void refuse_address(const char *address, int code, struct error *error)
+{
+    if (code == EADDRINUSE) {
+        error_set(error, -code, "port %s is in use: choose another with --admin-listen, or stop what listens there", address);
+    } else {
+        error_set(error, -code, "the admin server can't listen on %s (%s): choose another address with --admin-listen",
+                  address, code ? strerror(code) : "no such host");
+    }
+}
+
 struct admin *admin_new(struct event_base *base, const struct admin_options *options, struct error *error)
 {
     struct address address;
@@ -107,12 +120,13 @@ struct admin *admin_new(struct event_base *base, const struct admin_options *opt
         return NULL;
     }
     struct evhttp *http = evhttp_new(base);
+    /* A name that does not resolve leaves errno as it was. */
+    errno = 0;
     struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, address.host, address.port);
     if (bound == NULL) {
         int code = errno;
         evhttp_free(http);
-        error_set(error, -code, "the admin server can't listen on %s: %s; choose another address with --admin-listen",
-                  options->address, strerror(code));
+        refuse_address(options->address, code, error);
         return NULL;
     }
     struct admin *admin = memory_new(1, sizeof *admin);

@@ -1,3 +1,6 @@
+/*
+ * Starts processes of our own: fork, then only what is safe there, then exec. Worker, command line.
+ */
 #include "common/child.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/*
+ * Conditions: a recursive descent into an array of nodes, and their evaluation. Producer, worker.
+ */
 #include "common/when.h"
 
 #include <ctype.h>
