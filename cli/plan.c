@@ -61,7 +61,10 @@ static uint64_t last_bit(const struct plan *plan)
     return UINT64_C(1) << (plan->count - 1);
 }
 
-/* Room for topics, a small cleaner and few threads: about 170 MB resident. Nothing is replicated: one node. */
+/*
+ * A small cleaner and few threads: about 170 MB resident. Nothing is replicated: one node. A broker that was killed may
+ * register again only when its old session is over, so that is short.
+ */
 char *plan_kafka_properties(const struct plan_places *places)
 {
     return memory_print("# Written by `engenho up` at each start: changes are lost.\n"
@@ -85,6 +88,8 @@ char *plan_kafka_properties(const struct plan_places *places)
                         "share.coordinator.state.topic.replication.factor=1\n"
                         "share.coordinator.state.topic.min.isr=1\n"
                         "share.coordinator.state.topic.num.partitions=1\n"
+                        "broker.session.timeout.ms=3000\n"
+                        "broker.heartbeat.interval.ms=500\n"
                         "group.initial.rebalance.delay.ms=0\n"
                         "group.min.session.timeout.ms=1000\n"
                         "log.cleaner.dedupe.buffer.size=4194304\n"
