@@ -24,7 +24,7 @@
 struct schedules;
 
 struct schedules_options {
-    struct shards *shards;       /* borrowed, outlives the schedules */
+    struct shards *shards;       /* borrowed; shards_free comes before schedules_free, since it answers what is under way */
     struct metrics *metrics;     /* borrowed */
     int64_t late_us;             /* what fires later than this is a misfire: its policy decides; 0: 2 s */
     /*

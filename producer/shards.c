@@ -34,6 +34,7 @@
 #define TXN_RECORDS_MAX 20000
 #define TXN_BYTES_MAX (16U << 20)
 #define RETRY_MS 200
+#define ATTEMPTS_MAX 3 /* to commit a batch before those who wait for it are told */
 #define STOP_US_MAX (5 * SECOND_US)
 #define KEY_BYTES_MAX 512
 
@@ -47,6 +48,7 @@ struct shard {
     struct txn *txn;                /* NULL when FOREIGN */
     struct shards_queue queue;
     struct submission_list batch;   /* in the transaction that is open */
+    int aborts;                     /* in a row */
     int failed;                     /* not 0: the first of the batch can't be produced; why */
     struct event *retry_event;
     char *owner_replica, *owner_address; /* as the log says; NULL: not known */
@@ -76,6 +78,7 @@ static void drop(struct shard *shard, int batch_result)
         return;
     }
     shard->state = SHARD_FOREIGN;
+    shard->aborts = 0;
     event_del(shard->retry_event);
     txn_free(shard->txn);
     shard->txn = NULL;
@@ -118,7 +121,12 @@ static void tell_deliveries(const struct txn *txn)
 
 static void try_again(struct shard *shard)
 {
-    shards_queue_put_back(&shard->queue, &shard->batch);
+    if (++shard->aborts < ATTEMPTS_MAX) {
+        shards_queue_put_back(&shard->queue, &shard->batch);
+    } else {
+        shard->aborts = 0;
+        submissions_answer(&shard->batch, -EAGAIN);
+    }
     event_add(shard->retry_event, &(struct timeval){.tv_usec = RETRY_MS * 1000});
 }
 
@@ -130,6 +138,7 @@ static void on_committed(void *context, struct txn *txn, enum txn_result result,
         return;
     }
     if (result == TXN_DONE) {
+        shard->aborts = 0;
         tell_deliveries(txn);
         submissions_answer(&shard->batch, 0);
     } else {
@@ -140,7 +149,7 @@ static void on_committed(void *context, struct txn *txn, enum txn_result result,
     }
     if (shard->state == SHARD_LEAVING) {
         leave(shard);
-    } else if (result == TXN_DONE) {
+    } else if (result == TXN_DONE && shard->state == SHARD_OURS) {
         pump(shard);
     }
 }

@@ -187,7 +187,7 @@ struct shards_group *shards_group_new(struct event_base *base, const struct kafk
     /* An agent's name has no dot: no agent's group can be called so. */
     kafka_conf_set(conf, "group.id", topic_name(options->prefix, "producer.shards", name));
     kafka_conf_set(conf, "session.timeout.ms", "10000");
-    kafka_conf_set(conf, "heartbeat.interval.ms", "2000");
+    kafka_conf_set(conf, "heartbeat.interval.ms", "500");
     kafka_conf_set(conf, "enable.partition.eof", "false");
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, group);
