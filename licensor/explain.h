@@ -1,0 +1,15 @@
+/*
+ * Why a request got what it got, in words (SEATS section 7). Core: pure.
+ */
+#ifndef ENGENHO_LICENSOR_EXPLAIN_H
+#define ENGENHO_LICENSOR_EXPLAIN_H
+
+#include "licensor/limits.h"
+#include "licensor/store.h"
+
+#define EXPLANATION_BYTES 2048
+
+/* Write the sentences into `text` of EXPLANATION_BYTES. */
+void explain_write(const char *request, const struct store_story *story, const struct limits *limits, char *text);
+
+#endif

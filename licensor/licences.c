@@ -1,0 +1,185 @@
+/*
+ * A directory of licence files.
+ */
+#include "licensor/licences.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/memory.h"
+
+/* Up to LICENCE_FILE_BYTES_MAX + 1 bytes, so that a larger one is noticed. */
+static int read_file(const char *path, char *data, size_t *ret_bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    size_t bytes = 0;
+    ssize_t got;
+    while (bytes <= LICENCE_FILE_BYTES_MAX && (got = read(fd, data + bytes, LICENCE_FILE_BYTES_MAX + 1 - bytes)) > 0) {
+        bytes += (size_t)got;
+    }
+    close(fd);
+    *ret_bytes = bytes;
+    return 0;
+}
+
+static int is_licence_file(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".json") == 0;
+}
+
+static int read_licence(const char *path, struct licence *ret_licence, struct error *error)
+{
+    char *data = memory_new(1, LICENCE_FILE_BYTES_MAX + 1);
+    size_t bytes = 0, keys_count;
+    const struct licence_key *keys = licence_trusted_keys(&keys_count);
+    int rc = read_file(path, data, &bytes);
+    if (rc != 0) {
+        error_set(error, rc, "can't read it: %s", strerror(-rc));
+    } else {
+        rc = licence_read(data, bytes, keys, keys_count, ret_licence, error);
+    }
+    free(data);
+    return rc;
+}
+
+/* A licence and where it is, while the directory is added up. */
+struct found {
+    char *path;
+    struct licence licence;
+};
+
+static bool is_twice(const struct found *found, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(found[i].licence.signature, found[count].licence.signature) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t read_all(const char *directory, struct dirent **entries, int entries_count, licences_refused refused,
+                       void *context, struct found *found)
+{
+    size_t count = 0;
+    for (int i = 0; i < entries_count && count < LICENCES_MAX; i++) {
+        struct error error;
+        found[count].path = memory_print("%s/%s", directory, entries[i]->d_name);
+        if (read_licence(found[count].path, &found[count].licence, &error) != 0) {
+            refused(context, found[count].path, error.text);
+            free(found[count].path);
+        } else if (is_twice(found, count)) {
+            refused(context, found[count].path, "the same licence is there twice; it counts once");
+            free(found[count].path);
+        } else {
+            count++;
+        }
+    }
+    return count;
+}
+
+int licences_load(const char *directory, const char *customer, int64_t now_unix_us, licences_refused refused, void *context,
+                  struct limits *ret_limits, struct error *error)
+{
+    struct limits limits;
+    limits_init(&limits);
+    if (directory != NULL) {
+        struct dirent **entries;
+        int entries_count = scandir(directory, &entries, is_licence_file, alphasort);
+        if (entries_count < 0) {
+            int rc = -errno;
+            return error_set(error, rc, "can't read the licence directory %s: %s; make it, or change --licence-dir", directory,
+                             strerror(-rc));
+        }
+        struct found *found = memory_new(LICENCES_MAX + 1, sizeof(*found));
+        size_t count = read_all(directory, entries, entries_count, refused, context, found);
+        for (int upgrades = 0; upgrades < 2; upgrades++) {
+            for (size_t i = 0; i < count; i++) {
+                struct error reason;
+                if (found[i].licence.upgrade == (upgrades == 1) &&
+                    limits_add(&limits, &found[i].licence, customer, now_unix_us, &reason) != 0) {
+                    refused(context, found[i].path, reason.text);
+                }
+            }
+        }
+        for (size_t i = 0; i < count; i++) {
+            free(found[i].path);
+        }
+        free(found);
+        for (int i = 0; i < entries_count; i++) {
+            free(entries[i]);
+        }
+        free(entries);
+    }
+    limits_close(&limits);
+    *ret_limits = limits;
+    return 0;
+}
+
+static void ignore(void *context, const char *path, const char *reason)
+{
+    (void)context;
+    (void)path;
+    (void)reason;
+}
+
+/* Written beside and renamed, so that nobody reads a part. */
+static int write_file(const char *path, const void *data, size_t bytes, struct error *error)
+{
+    char *beside = memory_print("%s.new", path);
+    int rc = 0;
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, data, bytes) != (ssize_t)bytes || fsync(fd) != 0 || rename(beside, path) != 0) {
+        rc = -errno;
+        error_set(error, rc, "can't write %s: %s; give the licensor a licence directory that it may write", path,
+                  strerror(-rc));
+        unlink(beside);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    free(beside);
+    return rc;
+}
+
+int licences_install(const char *directory, const char *customer, int64_t now_unix_us, const void *file, size_t bytes,
+                     struct error *error)
+{
+    if (directory == NULL) {
+        return error_set(error, -ENOENT, "the licensor has no licence directory; start it with --licence-dir");
+    }
+    size_t keys_count;
+    const struct licence_key *keys = licence_trusted_keys(&keys_count);
+    struct licence licence;
+    int rc = licence_read(file, bytes, keys, keys_count, &licence, error);
+    if (rc != 0) {
+        return rc;
+    }
+    struct limits limits;
+    rc = licences_load(directory, customer, now_unix_us, ignore, NULL, &limits, error);
+    if (rc == 0) {
+        rc = limits_add(&limits, &licence, customer, now_unix_us, error);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    char name[24] = "";
+    for (size_t i = 0, at = 0; licence.signature[i] != '\0' && at < 16; i++) {
+        if (licence.signature[i] != '/' && licence.signature[i] != '+') {
+            name[at++] = licence.signature[i];
+        }
+    }
+    char *path = memory_print("%s/licence-%s.json", directory, name);
+    rc = write_file(path, file, bytes, error);
+    free(path);
+    return rc;
+}

@@ -1,0 +1,214 @@
+/*
+ * Joins the edges of the licensor: server, Redis, admin, the tick. See service.h.
+ */
+#include "licensor/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/random.h"
+#include "licensor/metrics_table.h"
+#include "licensor/service_private.h"
+
+#define TICK_US SECOND_US
+#define LOOP_STALL_US (60 * SECOND_US)
+
+static void on_redis_state(void *context, bool up, bool unsafe, const char *reason)
+{
+    struct service *service = context;
+    metric_set(metrics_series(service->metrics, "engenho_redis_up", METRIC_VALUES("master")), up ? 1 : 0);
+    service->clock.known = false;
+    if (!up) {
+        if (unsafe) {
+            log_error("redis is not safe to use; nothing is granted", LOG_TEXT("reason", reason));
+        } else {
+            log_warn("redis is away; nothing is granted, and nothing that runs is touched", LOG_TEXT("reason", reason));
+        }
+        if (service->server != NULL) {
+            requests_notice_store_down(service, true);
+        }
+        return;
+    }
+    log_info("redis is there", LOG_TEXT("address", service->config->tenant));
+    metric_add(metrics_series(service->metrics, "engenho_redis_reconnects_total", METRIC_VALUES(NULL)), 1);
+    ticker_send_limits(service);
+    ticker_run(service);
+    requests_notice_store_down(service, false);
+    requests_ask_again(service);
+}
+
+static void on_redis_measured(void *context, const char *command, double seconds, bool failed)
+{
+    struct service *service = context;
+    if (failed) {
+        metric_add(metrics_series(service->metrics, "engenho_redis_errors_total", METRIC_VALUES(command)), 1);
+    } else {
+        metric_observe(metrics_series(service->metrics, "engenho_redis_command_duration_seconds", METRIC_VALUES(command)),
+                       seconds);
+    }
+}
+
+static void on_complaint(void *context, const char *peer, const char *why)
+{
+    (void)context;
+    log_warn("connection closed", LOG_TEXT("peer", peer), LOG_TEXT("reason", why));
+}
+
+static void on_tick_timer(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    ticker_run(context);
+}
+
+static bool is_live(void *context, struct error *reason)
+{
+    (void)context;
+    (void)reason;
+    return true;
+}
+
+static bool is_ready(void *context, struct error *reason)
+{
+    struct service *service = context;
+    if (service->stopping) {
+        error_set(reason, -ESHUTDOWN, "stopping");
+        return false;
+    }
+    if (!redis_is_up(service->redis)) {
+        error_set(reason, -EIO, "%s", redis_reason(service->redis));
+        return false;
+    }
+    return true;
+}
+
+static void on_scrape(void *context)
+{
+    struct service *service = context;
+    metric_set(metrics_series(service->metrics, "engenho_licensor_connections", METRIC_VALUES(NULL)),
+               (double)server_connections(service->server));
+}
+
+static int start_redis(struct service *service, struct error *error)
+{
+    const struct config *config = service->config;
+    struct redis_options options = {
+        .tenant = config->tenant,
+        .allow_unsafe = config->allow_unsafe_redis,
+        .timeout_us = config->redis_timeout_us,
+        .batch_us = config->redis_batch_us,
+        .queue_max = (size_t)config->store_requests_max,
+        .lease_ms = config->lease_us / 1000,
+        .backoff_us_max = config->redis_backoff_us_max,
+    };
+    int rc = redis_address_parse(config->redis, &options.address, error);
+    if (rc == 0) {
+        const struct redis_callbacks callbacks = {.state = on_redis_state, .granted = requests_granted,
+                                                  .waited = requests_waited, .measured = on_redis_measured};
+        service->redis = redis_new(service->base, &options, &callbacks, service);
+        service->store = redis_store(service->redis);
+    }
+    return rc;
+}
+
+static int start_servers(struct service *service, struct error *error)
+{
+    const struct config *config = service->config;
+    const struct server_options options = {.listen = config->listen,
+                                           .connections_max = (size_t)config->connections_max,
+                                           .requests_max = (size_t)config->requests_max,
+                                           .send_bytes_max = (size_t)config->send_bytes_max};
+    const struct server_callbacks callbacks = {.message = requests_message, .closed = requests_closed,
+                                               .complained = on_complaint};
+    service->server = server_new(service->base, &options, &callbacks, service, error);
+    if (service->server == NULL) {
+        return -EADDRINUSE;
+    }
+    const struct admin_options admin = {.address = config->admin_listen, .metrics = service->metrics,
+                                        .before_scrape = on_scrape, .live = is_live, .ready = is_ready, .started = is_live,
+                                        .context = service};
+    service->admin = admin_new(service->base, &admin, error);
+    return service->admin != NULL ? 0 : -EADDRINUSE;
+}
+
+/* HOST of HOST:PORT. */
+static void host_of(const char *address, char *host, size_t bytes)
+{
+    const char *colon = strrchr(address, ':');
+    size_t length = colon != NULL ? (size_t)(colon - address) : strlen(address);
+    snprintf(host, bytes, "%.*s", (int)length, address);
+}
+
+static int write_ready_file(const struct service *service, struct error *error)
+{
+    const char *path = service->config->ready_file;
+    if (path == NULL) {
+        return 0;
+    }
+    char admin_host[256], host[256], *beside = memory_print("%s.new", path);
+    host_of(service->config->admin_listen, admin_host, sizeof(admin_host));
+    host_of(service->config->listen, host, sizeof(host));
+    char *text = memory_print("{\"pid\":%d,\"admin\":\"%s:%u\",\"listen\":\"%s:%u\"}\n", (int)getpid(), admin_host,
+                              admin_port(service->admin), host, server_port(service->server));
+    int rc = 0, fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || rename(beside, path) != 0) {
+        rc = error_set(error, -errno, "can't write the ready file %s: %s; change --ready-file", path, strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    free(text);
+    free(beside);
+    return rc;
+}
+
+struct service *service_new(struct event_base *base, const struct config *config, struct error *error)
+{
+    struct service *service = memory_new(1, sizeof(*service));
+    service->base = base;
+    service->config = config;
+    random_hex(service->instance, 8);
+    service->metrics = metrics_new("licensor", licensor_metrics, licensor_metrics_count);
+    metric_set(metrics_series(service->metrics, "engenho_redis_up", METRIC_VALUES("master")), 0);
+    service->tick = event_new(base, -1, EV_PERSIST, on_tick_timer, service);
+    int rc = start_redis(service, error);
+    if (rc == 0) {
+        ticker_load_licences(service);
+        rc = start_servers(service, error);
+    }
+    if (rc == 0) {
+        rc = write_ready_file(service, error);
+    }
+    if (rc != 0) {
+        service_free(service);
+        return NULL;
+    }
+    struct timeval every = {.tv_sec = TICK_US / SECOND_US};
+    event_add(service->tick, &every);
+    log_info("listening", LOG_INT("port", server_port(service->server)), LOG_INT("admin_port", admin_port(service->admin)));
+    return service;
+}
+
+void service_free(struct service *service)
+{
+    if (service == NULL) {
+        return;
+    }
+    service->stopping = true;
+    if (service->config->ready_file != NULL) {
+        unlink(service->config->ready_file);
+    }
+    admin_free(service->admin);
+    redis_free(service->redis); /* answers what is on its way, so before the connections go */
+    server_free(service->server);
+    event_free(service->tick);
+    metrics_free(service->metrics);
+    free(service);
+}

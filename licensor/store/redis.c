@@ -1,0 +1,296 @@
+/*
+ * The life of the connections to Redis, and transitions on their way. See redis.h.
+ *
+ *   DOWN --timer--> CONNECTING --connected--> PREPARING --hello answered--> UP
+ *     ^                  |                        |                          |
+ *     +------------------+---- refused, closed, unsafe, timed out -----------+
+ */
+#include "licensor/store/redis.h"
+
+#include <hiredis/adapters/libevent.h>
+#include <hiredis/async.h>
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/memory.h"
+#include "licensor/store/command.h"
+#include "licensor/store/redis_private.h"
+#include "licensor/store/reply.h"
+
+#define COMMAND_BYTES_MAX (8 * 1024 * 1024)
+#define BACKOFF_US_MIN 100000
+#define BATCH_MAX 512
+
+/* One transition from submit to answer. */
+struct pending {
+    struct redis *redis;
+    enum store_verb verb;
+    store_done done;
+    void *context;
+    int64_t since_mono_us;
+    struct buf command;
+    STAILQ_ENTRY(pending) next;
+};
+
+static void flush(struct redis *redis);
+
+static void answer_error(store_done done, void *context)
+{
+    struct store_answer answer = {.error = -EIO};
+    done(context, &answer);
+}
+
+static void pending_free(struct pending *pending)
+{
+    buf_release(&pending->command);
+    free(pending);
+}
+
+static void pending_fail(struct pending *pending)
+{
+    pending->redis->callbacks.measured(pending->redis->context, command_name(pending->verb), 0, true);
+    answer_error(pending->done, pending->context);
+    pending_free(pending);
+}
+
+static void fail_queue(struct redis *redis)
+{
+    struct pending *pending;
+    while ((pending = STAILQ_FIRST(&redis->queue)) != NULL) {
+        STAILQ_REMOVE_HEAD(&redis->queue, next);
+        redis->queued--;
+        pending_fail(pending);
+    }
+}
+
+/* Both connections go, what is on its way is answered with an error, and a timer starts the next attempt. */
+void redis_drop(struct redis *redis, bool unsafe, const char *reason)
+{
+    snprintf(redis->reason, sizeof(redis->reason), "%s", reason);
+    bool was_up = redis->state == REDIS_UP;
+    redis->state = REDIS_DOWN;
+    redisAsyncContext *commands = redis->commands, *pushes = redis->pushes;
+    redis->commands = NULL;
+    redis->pushes = NULL;
+    if (commands != NULL) {
+        redisAsyncFree(commands);
+    }
+    if (pushes != NULL) {
+        redisAsyncFree(pushes);
+    }
+    fail_queue(redis);
+    if (redis->stopping) {
+        return;
+    }
+    struct timeval after = {.tv_sec = redis->backoff_us / SECOND_US, .tv_usec = redis->backoff_us % SECOND_US};
+    event_add(redis->retry, &after);
+    redis->backoff_us *= 2;
+    if (redis->backoff_us > redis->options.backoff_us_max) {
+        redis->backoff_us = redis->options.backoff_us_max;
+    }
+    if (was_up || !redis->told) {
+        redis->told = true;
+        redis->callbacks.state(redis->context, false, unsafe, redis->reason);
+    }
+}
+
+static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
+{
+    (void)ac;
+    redisReply *reply = data;
+    struct pending *pending = privdata;
+    struct redis *redis = pending->redis;
+    redis->in_flight--;
+    if (reply == NULL) {
+        pending_fail(pending);
+        return;
+    }
+    struct store_answer answer;
+    double seconds = (double)(clock_mono_us() - pending->since_mono_us) / (double)SECOND_US;
+    if (reply_read(reply, &answer) == 0) {
+        redis_saw_op(redis, answer.op);
+        redis->callbacks.measured(redis->context, command_name(pending->verb), seconds, false);
+        pending->done(pending->context, &answer);
+        pending_free(pending);
+    } else {
+        /* READONLY after a fail-over, a function that is gone, a full disk: start afresh, which checks and loads again. */
+        char reason[200];
+        snprintf(reason, sizeof(reason), "redis answered %s: %s", command_name(pending->verb),
+                 reply->type == REDIS_REPLY_ERROR ? reply->str : "something that is no answer of its functions");
+        pending_fail(pending);
+        if (redis->state == REDIS_UP) {
+            redis_drop(redis, false, reason);
+        }
+    }
+    store_answer_release(&answer);
+    if (redis->in_flight == 0) {
+        flush(redis);
+    }
+}
+
+static void flush(struct redis *redis)
+{
+    struct pending *pending;
+    while (redis->state == REDIS_UP && (pending = STAILQ_FIRST(&redis->queue)) != NULL) {
+        STAILQ_REMOVE_HEAD(&redis->queue, next);
+        redis->queued--;
+        redis->in_flight++;
+        if (redisAsyncFormattedCommand(redis->commands, on_reply, pending, (const char *)pending->command.data,
+                                       pending->command.length) != REDIS_OK) {
+            redis->in_flight--;
+            pending_fail(pending);
+        }
+    }
+}
+
+static void on_batch(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    flush(context);
+}
+
+static struct redis *of_store(struct store *store)
+{
+    return (struct redis *)((char *)store - offsetof(struct redis, store));
+}
+
+/*
+ * The first of an idle moment goes out at once; what comes while others are on their way is collected until they are
+ * answered or batch_us are over, and goes out as one pipeline.
+ */
+static void submit(struct store *store, const struct store_request *request, store_done done, void *context)
+{
+    struct redis *redis = of_store(store);
+    if (redis->state != REDIS_UP || redis->queued + redis->in_flight >= redis->options.queue_max) {
+        answer_error(done, context);
+        return;
+    }
+    struct pending *pending = memory_new(1, sizeof(*pending));
+    *pending = (struct pending){
+        .redis = redis, .verb = request->verb, .done = done, .context = context, .since_mono_us = clock_mono_us()};
+    buf_init(&pending->command, COMMAND_BYTES_MAX);
+    if (command_write(request, redis->options.tenant, &pending->command) != 0) {
+        pending_fail(pending);
+        return;
+    }
+    STAILQ_INSERT_TAIL(&redis->queue, pending, next);
+    redis->queued++;
+    if (redis->in_flight == 0 || redis->queued >= BATCH_MAX) {
+        flush(redis);
+    } else if (!evtimer_pending(redis->batch, NULL)) {
+        struct timeval after = {.tv_usec = redis->options.batch_us};
+        event_add(redis->batch, &after);
+    }
+}
+
+struct time_question {
+    void (*done)(void *context, int64_t now_ms);
+    void *context;
+};
+
+static void on_time(redisAsyncContext *ac, void *data, void *privdata)
+{
+    (void)ac;
+    redisReply *reply = data;
+    struct time_question *question = privdata;
+    int64_t now_ms = -1;
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_STRING) {
+        now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 + strtoll(reply->element[1]->str, NULL, 10) / 1000;
+    }
+    question->done(question->context, now_ms);
+    free(question);
+}
+
+void redis_time(struct redis *redis, void (*done)(void *context, int64_t now_ms), void *context)
+{
+    struct time_question *question = memory_new(1, sizeof(*question));
+    *question = (struct time_question){.done = done, .context = context};
+    if (redis->state != REDIS_UP || redisAsyncCommand(redis->commands, on_time, question, "TIME") != REDIS_OK) {
+        free(question);
+        done(context, -1);
+    }
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    redis_connect(context);
+}
+
+struct redis *redis_new(struct event_base *base, const struct redis_options *options,
+                        const struct redis_callbacks *callbacks, void *context)
+{
+    struct redis *redis = memory_new(1, sizeof(*redis));
+    redis->store.submit = submit;
+    redis->base = base;
+    redis->options = *options;
+    redis->callbacks = *callbacks;
+    redis->context = context;
+    redis->backoff_us = BACKOFF_US_MIN;
+    snprintf(redis->reason, sizeof(redis->reason), "not connected to redis at %s:%u yet", options->address.host,
+             options->address.port);
+    STAILQ_INIT(&redis->queue);
+    redis->retry = evtimer_new(base, on_retry, redis);
+    redis->batch = evtimer_new(base, on_batch, redis);
+    struct timeval now = {0};
+    event_add(redis->retry, &now);
+    return redis;
+}
+
+void redis_free(struct redis *redis)
+{
+    if (redis == NULL) {
+        return;
+    }
+    redis->stopping = true;
+    redis_drop(redis, false, "stopping");
+    event_free(redis->retry);
+    event_free(redis->batch);
+    free(redis);
+}
+
+void redis_is_ready(struct redis *redis)
+{
+    redis->state = REDIS_UP;
+    redis->told = true;
+    redis->reason[0] = '\0';
+    redis->backoff_us = BACKOFF_US_MIN;
+    redis->callbacks.state(redis->context, true, false, "");
+}
+
+struct store *redis_store(struct redis *redis)
+{
+    return &redis->store;
+}
+
+bool redis_is_up(const struct redis *redis)
+{
+    return redis->state == REDIS_UP;
+}
+
+const char *redis_reason(const struct redis *redis)
+{
+    return redis->reason;
+}
+
+void redis_saw_op(struct redis *redis, uint64_t op)
+{
+    if (op > redis->highest_op) {
+        redis->highest_op = op;
+    }
+}
+
+uint64_t redis_highest_op(const struct redis *redis)
+{
+    return redis->highest_op;
+}
