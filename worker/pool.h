@@ -39,7 +39,7 @@ struct pool_execution {
 struct pool_callbacks {
     /* An interpreter is free: pool_submit may succeed. */
     void (*free_again)(void *context);
-    /* An execution has begun. */
+    /* An execution has begun: seen within 20 ms, or when it is over at the latest. NULL: nobody wants to know. */
     void (*started)(void *context, uint64_t number, int64_t start_unix_us);
     /*
      * An execution is over. `finished` is borrowed for the call. Time limit, crash and memory limit arrive here too, with
@@ -52,6 +52,8 @@ struct pool_callbacks {
     void (*not_loadable)(void *context, const struct pool_code *code, const Engenho__Loaded *loaded);
     /* A code was loaded for the first time: what is known of the method (epm_method decides the default ordering). */
     void (*loaded)(void *context, const struct pool_code *code, const Engenho__Loaded *loaded);
+    /* What pool_stack asked for: the Python stacks of all threads, newest call first; NULL: the interpreter died before. May be NULL. */
+    void (*stack)(void *context, uint64_t number, const char *text);
 };
 
 struct pool_options {
@@ -79,7 +81,9 @@ void pool_resize(struct pool *pool, unsigned count);
 /*
  * Hand a batch to one free interpreter that has, or can load, the code of its executions (all of one environment; different
  * codes are allowed). Copies what it needs.
- * Returns 0, or -EAGAIN: no interpreter is free (wait for free_again).
+ * An interpreter that holds another version of a package is replaced by a fresh one, which takes the batch when it is ready.
+ * Returns 0; -EAGAIN: no interpreter is free (wait for free_again); -EMSGSIZE: an execution with its event and userCache is larger
+ * than a frame (16 MiB), and nothing was taken.
  */
 MUST_CHECK int pool_submit(struct pool *pool, const struct pool_execution *executions, size_t count);
 /* How many batches pool_submit would take now. */
@@ -88,8 +92,13 @@ unsigned pool_free_interpreters(const struct pool *pool);
 bool pool_has_answered(const struct pool *pool);
 unsigned pool_live(const struct pool *pool);
 
-/* Stop an execution: interrupt, then kill. It ends with outcome cancelled. Returns 0 or -ENOENT. */
+/*
+ * Stop an execution: interrupt, then kill. It ends with outcome cancelled, unless it succeeds all the same before it is hit.
+ * Returns 0 or -ENOENT.
+ */
 MUST_CHECK int pool_cancel(struct pool *pool, uint64_t number);
+/* Ask for the Python stack of an execution, which comes by the callback `stack`. Returns 0, or -ENOENT: it does not run now. */
+MUST_CHECK int pool_stack(struct pool *pool, uint64_t number);
 /* No execution uses `code` any more, and none will: interpreters that hold it may retire. */
 void pool_forget(struct pool *pool, const struct pool_code *code);
 /* Kill what runs (a drain's end, fenced): executions are answered by `returned`, not by `finished`. */
