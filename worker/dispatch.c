@@ -1,0 +1,479 @@
+/*
+ * Which executions run next: one at a time of a line, seats first, holders in turn, batches of what is expected to be short.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "worker/engine_parts.h"
+
+#define SLOT_BITS 16
+#define SLOTS_MAX (1u << SLOT_BITS)
+#define BATCH_US 1000.0   /* of expected work in one batch */
+#define MEAN_WEIGHT 0.1
+#define KEY_BYTES_MAX 1024
+
+void execution_free(struct execution *execution)
+{
+    assert(execution->own_seat == NULL || execution->own_seat->state == SEAT_NONE);
+    production_drop(execution->production);
+    free(execution->own_seat);
+    free(execution);
+}
+
+/* A production whose every run takes a seat of its own. */
+static bool takes_own_seats(const struct production *production)
+{
+    return production->seat_kind == ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST &&
+           production->ordering == ENGENHO__ORDERING__ORDERING_NONE;
+}
+
+struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered, const char *ordering_key,
+                           size_t key_bytes)
+{
+    char key[KEY_BYTES_MAX];
+    size_t name_bytes = strlen(holder->name) + 1, bytes = name_bytes + (ordered ? key_bytes : 0);
+    struct line *line;
+    assert(bytes < sizeof key);
+    memcpy(key, holder->name, name_bytes);
+    if (ordered) {
+        memcpy(key + name_bytes, ordering_key, key_bytes);
+    } else {
+        key[name_bytes - 1] = '\1'; /* not the line of an empty key */
+    }
+    HASH_FIND(hh, lane->lines, key, bytes, line);
+    if (line == NULL) {
+        line = memory_new(1, sizeof *line + bytes + 1);
+        line->lane = lane;
+        line->holder = holder;
+        line->ordered = ordered;
+        TAILQ_INIT(&line->waiting);
+        memcpy(line->key, key, bytes);
+        line->key_bytes = bytes;
+        line->ordering_key = line->key + name_bytes;
+        HASH_ADD_KEYPTR(hh, lane->lines, line->key, line->key_bytes, line);
+    }
+    return line;
+}
+
+static void unready(struct line *line)
+{
+    if (line->ready) {
+        TAILQ_REMOVE(&line->holder->ready, line, next);
+        line->ready = false;
+    }
+}
+
+static void free_line_if_empty(struct line *line)
+{
+    if (line->running == 0 && line->waiting_count == 0) {
+        unready(line);
+        HASH_DEL(line->lane->lines, line);
+        free(line);
+    }
+}
+
+/* Put the line among the ready ones of its holder if it may run. */
+static void check_line(struct line *line)
+{
+    if (line->ready || line->waiting_count == 0 || line->lane->state != LANE_RUNNING ||
+        (line->ordered && line->running > 0)) {
+        return;
+    }
+    TAILQ_INSERT_TAIL(&line->holder->ready, line, next);
+    line->ready = true;
+    if (!line->holder->in_ring) {
+        dispatch_refresh(line->lane->engine, line->holder);
+    }
+}
+
+static void leave_ring(struct engine *engine, struct holder *holder)
+{
+    if (holder->in_ring) {
+        TAILQ_REMOVE(&engine->ring, holder, ring);
+        holder->in_ring = false;
+    }
+}
+
+void dispatch_refresh(struct engine *engine, struct holder *holder)
+{
+    bool may = !TAILQ_EMPTY(&holder->ready) && holder->state == HOLDER_STARTED && holder->waits_for == NULL &&
+               engine->allowed;
+    if (!may) {
+        leave_ring(engine, holder);
+        seats_unwant(&engine->seats, &holder->seat);
+        seats_idle(&engine->seats, &holder->seat, engine->now_us);
+        return;
+    }
+    const struct production *production = holder->production;
+    if (production != NULL && takes_own_seats(production)) {
+        may = true;
+    } else {
+        if (production != NULL && holder->seat.state == SEAT_NONE) {
+            holder->seat.kind = production->seat_kind;
+            holder->seat.production = production->name;
+            holder->seat.pools = production->pools;
+            holder->seat.pool_count = production->pool_count;
+        }
+        may = seats_want(&engine->seats, &holder->seat);
+    }
+    if (!may) {
+        leave_ring(engine, holder);
+    } else if (!holder->in_ring) {
+        TAILQ_INSERT_TAIL(&engine->ring, holder, ring);
+        holder->in_ring = true;
+    }
+}
+
+/* Into its line by its arrival: what comes back from an interpreter goes in front. */
+static void insert(struct execution *execution)
+{
+    struct line *line = execution->line;
+    struct execution *other = TAILQ_LAST(&line->waiting, execution_list);
+    if (other == NULL || other->sequence < execution->sequence) {
+        TAILQ_INSERT_TAIL(&line->waiting, execution, next);
+    } else {
+        TAILQ_FOREACH(other, &line->waiting, next)
+        {
+            if (other->sequence > execution->sequence) {
+                break;
+            }
+        }
+        TAILQ_INSERT_BEFORE(other, execution, next);
+    }
+    execution->state = EXECUTION_WAITING;
+    line->waiting_count++;
+    line->holder->waiting++;
+}
+
+void dispatch_add(struct execution *execution)
+{
+    insert(execution);
+    check_line(execution->line);
+}
+
+void dispatch_add_seatless(struct execution *execution)
+{
+    struct lane *lane = execution->line->lane;
+    const struct production *production = execution->production;
+    struct seat *seat = memory_new(1, sizeof *seat);
+    seat->kind = production->seat_kind;
+    seat->production = production->name[0] != '\0' ? production->name : production->application;
+    seat->pools = production->pools;
+    seat->pool_count = production->pool_count;
+    seat->owner = execution;
+    execution->own_seat = seat;
+    execution->state = EXECUTION_SEATLESS;
+    TAILQ_INSERT_TAIL(&lane->seatless, execution, next);
+    if (lane->engine->allowed) {
+        seats_want(&lane->engine->seats, seat);
+    }
+}
+
+static void take_out(struct execution *execution)
+{
+    struct line *line = execution->line;
+    TAILQ_REMOVE(&line->waiting, execution, next);
+    line->waiting_count--;
+    line->holder->waiting--;
+}
+
+void dispatch_remove(struct execution *execution)
+{
+    struct line *line = execution->line;
+    struct engine *engine = line->lane->engine;
+    struct holder *holder = line->holder;
+    if (execution->state == EXECUTION_SEATLESS) {
+        TAILQ_REMOVE(&line->lane->seatless, execution, next);
+        seats_unwant(&engine->seats, execution->own_seat);
+    } else {
+        take_out(execution);
+        if (execution->own_seat != NULL) {
+            seats_idle(&engine->seats, execution->own_seat, engine->now_us - engine->seats.linger_us);
+            seats_tick(&engine->seats, engine->now_us);
+        }
+    }
+    if (line->waiting_count == 0) {
+        unready(line);
+    }
+    execution->line = NULL;
+    free_line_if_empty(line);
+    if (TAILQ_EMPTY(&holder->ready)) {
+        dispatch_refresh(engine, holder);
+    }
+}
+
+static uint32_t take_slot(struct engine *engine)
+{
+    if (engine->free_slot_count == 0) {
+        size_t before = engine->running_capacity, after = before ? 2 * before : 256;
+        assert(after <= SLOTS_MAX);
+        engine->running = memory_resize(engine->running, after, sizeof(struct execution *));
+        engine->free_slots = memory_resize(engine->free_slots, after, sizeof *engine->free_slots);
+        for (size_t slot = after; slot > before; slot--) {
+            engine->running[slot - 1] = NULL;
+            engine->free_slots[engine->free_slot_count++] = (uint32_t)(slot - 1);
+        }
+        engine->running_capacity = after;
+    }
+    return engine->free_slots[--engine->free_slot_count];
+}
+
+struct execution *engine_find(struct engine *engine, uint64_t number)
+{
+    uint32_t slot = (uint32_t)(number & (SLOTS_MAX - 1));
+    struct execution *execution = slot < engine->running_capacity ? engine->running[slot] : NULL;
+    return execution != NULL && execution->number == number ? execution : NULL;
+}
+
+static void forget_number(struct engine *engine, struct execution *execution)
+{
+    uint32_t slot = (uint32_t)(execution->number & (SLOTS_MAX - 1));
+    engine->running[slot] = NULL;
+    engine->free_slots[engine->free_slot_count++] = slot;
+    engine->running_count--;
+}
+
+static size_t batch_limit(const struct holder *holder)
+{
+    double fit = holder->mean_us > 0 ? BATCH_US / holder->mean_us : 1;
+    return fit >= BATCH_MAX ? BATCH_MAX : fit < 1 ? 1 : (size_t)fit;
+}
+
+/* Whether the code of what comes next is there; else the holder waits for it. */
+static bool code_is_ready(struct engine *engine, struct holder *holder, struct execution *execution)
+{
+    if (execution->code->state == CODE_READY) {
+        return true;
+    }
+    if (execution->code->state == CODE_WANTED) {
+        holder->waits_for = execution->code;
+    }
+    leave_ring(engine, holder);
+    return false;
+}
+
+static size_t take_from(struct engine *engine, struct line *line, struct execution **batch, size_t room)
+{
+    size_t count = 0;
+    /* What keeps a state can't run twice in one batch: the second would not see what the first left. */
+    struct execution *first = TAILQ_FIRST(&line->waiting);
+    if (line->ordered && first->production->stateful) {
+        room = 1;
+    }
+    while (count < room && (first = TAILQ_FIRST(&line->waiting)) != NULL &&
+           (count == 0 || !line->ordered || !first->production->stateful) &&
+           code_is_ready(engine, line->holder, first)) {
+        take_out(first);
+        batch[count++] = first;
+    }
+    return count;
+}
+
+static size_t build_batch(struct engine *engine, struct holder *holder, struct execution **batch)
+{
+    size_t limit = batch_limit(holder), count = 0;
+    while (count < limit && holder->in_ring && !TAILQ_EMPTY(&holder->ready)) {
+        struct line *line = TAILQ_FIRST(&holder->ready);
+        size_t taken = take_from(engine, line, batch + count, limit - count);
+        count += taken;
+        if (line->waiting_count == 0 || (line->ordered && taken > 0)) {
+            unready(line);
+        }
+    }
+    return count;
+}
+
+static void put_back(struct execution **batch, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        insert(batch[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        check_line(batch[i]->line);
+    }
+}
+
+static void begin(struct engine *engine, struct execution *execution)
+{
+    struct seat *seat = execution->own_seat ? execution->own_seat : &execution->holder->seat;
+    execution->waived = seats_use(&engine->seats, seat);
+    execution->state = EXECUTION_RUNNING;
+    execution->line->running++;
+    execution->line->lane->running++;
+    execution->holder->running++;
+}
+
+static bool submit(struct engine *engine, struct holder *holder)
+{
+    struct execution *batch[BATCH_MAX];
+    size_t count = build_batch(engine, holder, batch);
+    if (count == 0) {
+        if (holder->in_ring) {
+            leave_ring(engine, holder);
+        }
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = take_slot(engine);
+        batch[i]->number = (++engine->serial << SLOT_BITS) | slot;
+        engine->running[slot] = batch[i];
+        engine->running_count++;
+    }
+    if (engine->port.submit(engine->port.context, batch, count) != 0) {
+        for (size_t i = 0; i < count; i++) {
+            forget_number(engine, batch[i]);
+        }
+        put_back(batch, count);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        begin(engine, batch[i]);
+    }
+    return true;
+}
+
+void dispatch_pump(struct engine *engine)
+{
+    struct holder *holder;
+    while (engine->allowed && (holder = TAILQ_FIRST(&engine->ring)) != NULL &&
+           engine->port.free_interpreters(engine->port.context) > 0) {
+        /* In turn: the next batch is another holder's. */
+        TAILQ_REMOVE(&engine->ring, holder, ring);
+        TAILQ_INSERT_TAIL(&engine->ring, holder, ring);
+        if (!submit(engine, holder)) {
+            return;
+        }
+        if (TAILQ_EMPTY(&holder->ready)) {
+            leave_ring(engine, holder);
+        }
+    }
+}
+
+/* It is no longer with an interpreter. Its line may be gone. */
+static void end_run(struct engine *engine, struct execution *execution)
+{
+    struct seat *seat = execution->own_seat ? execution->own_seat : &execution->holder->seat;
+    forget_number(engine, execution);
+    execution->holder->running--;
+    if (execution->line != NULL) {
+        execution->line->running--;
+        execution->line->lane->running--;
+    }
+    if (seat->users > 0) {
+        seats_end_use(&engine->seats, seat, execution->own_seat == NULL, engine->now_us);
+    }
+    if (execution->own_seat != NULL) {
+        seats_unwant(&engine->seats, seat); /* asked again while it ran */
+    }
+}
+
+void engine_returned(struct engine *engine, uint64_t number)
+{
+    struct execution *execution = engine_find(engine, number);
+    if (execution == NULL) {
+        return;
+    }
+    struct holder *holder = execution->holder;
+    end_run(engine, execution);
+    if (execution->line == NULL) {
+        execution_free(execution);
+    } else if (execution->own_seat != NULL) {
+        free(execution->own_seat);
+        execution->own_seat = NULL;
+        dispatch_add_seatless(execution);
+    } else {
+        dispatch_add(execution);
+        if (holder->state == HOLDER_HELD) {
+            intake_park(execution);
+        }
+    }
+    dispatch_refresh(engine, holder);
+}
+
+static void learn_mean(struct holder *holder, const Engenho__Finished *finished)
+{
+    double took_us = (double)(finished->end_us - finished->start_us);
+    if (finished->start_us <= 0 || took_us < 0) {
+        return;
+    }
+    took_us = took_us < 1 ? 1 : took_us;
+    holder->mean_us = holder->mean_us > 0 ? holder->mean_us * (1 - MEAN_WEIGHT) + took_us * MEAN_WEIGHT : took_us;
+}
+
+void engine_finished(struct engine *engine, const Engenho__Finished *finished)
+{
+    struct execution *execution = engine_find(engine, finished->number);
+    if (execution == NULL) {
+        return;
+    }
+    struct holder *holder = execution->holder;
+    struct line *line = execution->line;
+    learn_mean(holder, finished);
+    if (line != NULL) {
+        outcome_finish(execution, finished);
+    }
+    end_run(engine, execution);
+    if (line != NULL) {
+        struct record *record = execution->record;
+        execution_free(execution);
+        lane_settle_one(record);
+        check_line(line);
+        free_line_if_empty(line);
+    } else {
+        execution_free(execution);
+    }
+    if (TAILQ_EMPTY(&holder->ready) || !holder->in_ring) {
+        dispatch_refresh(engine, holder);
+    }
+}
+
+void dispatch_open_lane(struct lane *lane)
+{
+    struct line *line, *following;
+    HASH_ITER(hh, lane->lines, line, following)
+    {
+        check_line(line);
+    }
+}
+
+void dispatch_orphan(struct lane *lane)
+{
+    struct engine *engine = lane->engine;
+    for (size_t slot = 0; lane->running > 0 && slot < engine->running_capacity; slot++) {
+        struct execution *execution = engine->running[slot];
+        if (execution != NULL && execution->line != NULL && execution->line->lane == lane) {
+            execution->line->running--;
+            lane->running--;
+            execution->line = NULL;
+            execution->record = NULL;
+            engine->port.cancel(engine->port.context, execution->number);
+        }
+    }
+}
+
+void dispatch_drop_lane(struct lane *lane)
+{
+    struct execution *execution;
+    struct line *line, *following;
+    dispatch_orphan(lane);
+    while ((execution = TAILQ_FIRST(&lane->seatless)) != NULL) {
+        dispatch_remove(execution);
+        execution_free(execution);
+    }
+    HASH_ITER(hh, lane->lines, line, following)
+    {
+        /* The line frees itself with its last one. */
+        for (unsigned left = line->waiting_count; left > 0; left--) {
+            execution = TAILQ_FIRST(&line->waiting);
+            dispatch_remove(execution);
+            execution_free(execution);
+        }
+    }
+    HASH_ITER(hh, lane->lines, line, following)
+    {
+        free_line_if_empty(line);
+    }
+}

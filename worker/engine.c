@@ -1,0 +1,314 @@
+#include "worker/engine.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "common/names.h"
+#include "worker/engine_parts.h"
+
+void engine_init(struct engine *engine, const struct engine_options *options, const struct engine_port *port)
+{
+    *engine = (struct engine){.options = *options, .port = *port};
+    engine->matcher = matcher_new();
+    TAILQ_INIT(&engine->ring);
+    TAILQ_INIT(&engine->lanes);
+    seats_init(&engine->seats, &port->seats, options->seat_linger_us);
+    publisher_init(&engine->publisher);
+}
+
+void engine_release(struct engine *engine)
+{
+    engine_txn_gone(engine);
+    while (!TAILQ_EMPTY(&engine->lanes)) {
+        engine_drop_lane(engine, TAILQ_FIRST(&engine->lanes));
+    }
+    publisher_release(engine);
+    seats_release_all(&engine->seats);
+    for (size_t slot = 0; slot < engine->running_capacity; slot++) {
+        if (engine->running[slot] != NULL) {
+            execution_free(engine->running[slot]);
+        }
+    }
+    struct holder *holder, *following;
+    HASH_ITER(hh, engine->holders, holder, following)
+    {
+        HASH_DEL(engine->holders, holder);
+        production_drop(holder->production);
+        free(holder);
+    }
+    matcher_free(engine->matcher);
+    free(engine->running);
+    free(engine->free_slots);
+    engine->matcher = NULL;
+    engine->running = NULL;
+    engine->free_slots = NULL;
+    engine->running_capacity = engine->free_slot_count = 0;
+}
+
+void engine_set_time(struct engine *engine, int64_t mono_us, int64_t unix_us)
+{
+    engine->now_us = mono_us;
+    engine->now_unix_us = unix_us;
+}
+
+struct holder *engine_holder(struct engine *engine, char kind, const char *name)
+{
+    char key[NAME_BYTES_MAX + 3];
+    struct holder *holder;
+    int length = snprintf(key, sizeof key, "%c/%s", kind, name);
+    assert(length > 0 && (size_t)length < sizeof key);
+    HASH_FIND(hh, engine->holders, key, (size_t)length, holder);
+    if (holder == NULL) {
+        holder = memory_new(1, sizeof *holder + (size_t)length + 1);
+        memcpy(holder->name, key, (size_t)length);
+        holder->state = HOLDER_STOPPED;
+        holder->seat.owner = NULL;
+        TAILQ_INIT(&holder->ready);
+        HASH_ADD_KEYPTR(hh, engine->holders, holder->name, (size_t)length, holder);
+    }
+    return holder;
+}
+
+/* Call `each` for every waiting execution of the holder. */
+static void for_each_waiting(struct engine *engine, const struct holder *holder, void (*each)(struct execution *))
+{
+    struct lane *lane;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        struct line *line, *following;
+        struct execution *execution, *next_execution;
+        HASH_ITER(hh, lane->lines, line, following)
+        {
+            if (line->holder != holder) {
+                continue;
+            }
+            for (unsigned left = line->waiting_count; left > 0; left--) {
+                each(TAILQ_FIRST(&line->waiting));
+            }
+        }
+        for (execution = TAILQ_FIRST(&lane->seatless); execution != NULL; execution = next_execution) {
+            next_execution = TAILQ_NEXT(execution, next);
+            if (execution->holder == holder) {
+                each(execution);
+            }
+        }
+    }
+}
+
+static void rewind_lanes(struct engine *engine, struct holder *holder)
+{
+    struct lane *lane;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        if (lane->state <= LANE_RUNNING && intake_parked(lane, holder) > 0) {
+            offsets_rewind(&lane->later);
+            engine->port.rewind_later(engine->port.context, lane);
+        }
+    }
+}
+
+void engine_define(struct engine *engine, struct holder *holder, struct production *production, enum holder_state state)
+{
+    bool held_here = holder->state == HOLDER_HELD && holder->held_generation != 0;
+    if (production != NULL && held_here && state == HOLDER_STARTED && production->generation <= holder->held_generation) {
+        state = HOLDER_HELD; /* the catalog does not know yet */
+    }
+    struct production *before = holder->production;
+    enum holder_state was = holder->state;
+    if (holder->seat.state != SEAT_NONE && production != NULL) {
+        holder->seat.production = production->name;
+        holder->seat.pools = production->pools;
+        holder->seat.pool_count = production->pool_count;
+    }
+    holder->production = production != NULL ? production_use(production) : NULL;
+    holder->state = state;
+    if (production == NULL && before != NULL) {
+        holder->seat.production = "";
+        holder->seat.pool_count = 0;
+    }
+    production_drop(before);
+    if (state != HOLDER_HELD) {
+        holder->held_generation = 0;
+    }
+    if (state == HOLDER_STARTED) {
+        if (was != HOLDER_STARTED) {
+            breaker_reset(&holder->breaker);
+        }
+        holder->waits_for = NULL;
+    } else if (state == HOLDER_STOPPED) {
+        for_each_waiting(engine, holder, intake_drop);
+    } else if (was != HOLDER_HELD) {
+        for_each_waiting(engine, holder, intake_park);
+    }
+    if (was == HOLDER_HELD && state != HOLDER_HELD) {
+        rewind_lanes(engine, holder);
+    }
+    dispatch_refresh(engine, holder);
+}
+
+void engine_catalog_changed(struct engine *engine)
+{
+    intake_unknown(engine);
+}
+
+void engine_code_changed(struct engine *engine, struct code *code)
+{
+    struct holder *holder, *following;
+    HASH_ITER(hh, engine->holders, holder, following)
+    {
+        if (holder->waits_for == code) {
+            holder->waits_for = NULL;
+            dispatch_refresh(engine, holder);
+        }
+    }
+}
+
+static void write_loose(struct engine *engine, const struct holder *holder, const char *reason)
+{
+    struct record *record = memory_new(1, sizeof *record);
+    STAILQ_INIT(&record->emits);
+    outcome_stop_request(engine, &record->emits, holder, reason);
+    publisher_add(engine, record);
+}
+
+void engine_hold(struct engine *engine, struct holder *holder, const char *reason)
+{
+    if (holder->state != HOLDER_STARTED || holder->production == NULL) {
+        return;
+    }
+    holder->state = HOLDER_HELD;
+    holder->held_generation = holder->production->generation;
+    write_loose(engine, holder, reason);
+    engine->port.held(engine->port.context, holder, reason);
+    for_each_waiting(engine, holder, intake_park);
+    dispatch_refresh(engine, holder);
+}
+
+void engine_fail_waiting(struct engine *engine, struct holder *holder, const Engenho__Finished *finished)
+{
+    struct lane *lane;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        struct line *line, *following;
+        HASH_ITER(hh, lane->lines, line, following)
+        {
+            if (line->holder != holder) {
+                continue;
+            }
+            for (unsigned left = line->waiting_count; left > 0; left--) {
+                struct execution *execution = TAILQ_FIRST(&line->waiting);
+                outcome_finish(execution, finished);
+                intake_drop(execution);
+            }
+        }
+    }
+}
+
+/* An execution with a seat of its own goes from the lane's seatless ones into its line. */
+static void seat_came(struct engine *engine, struct execution *execution)
+{
+    struct lane *lane = execution->line->lane;
+    (void)engine;
+    TAILQ_REMOVE(&lane->seatless, execution, next);
+    dispatch_add(execution);
+}
+
+void engine_granted(struct engine *engine, const Engenho__Granted *granted, uint64_t request)
+{
+    struct seat *seat = seats_granted(&engine->seats, granted, request);
+    if (seat == NULL) {
+        return;
+    }
+    if (seat->owner != NULL) {
+        struct execution *execution = seat->owner;
+        if (execution->state == EXECUTION_SEATLESS) {
+            seat_came(engine, execution);
+        }
+        return;
+    }
+    struct holder *holder, *following;
+    HASH_ITER(hh, engine->holders, holder, following)
+    {
+        if (&holder->seat == seat) {
+            dispatch_refresh(engine, holder);
+            return;
+        }
+    }
+}
+
+void engine_seats_lost(struct engine *engine)
+{
+    struct lane *lane;
+    seats_lost(&engine->seats);
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        struct line *line, *following;
+        struct execution *execution, *next_execution;
+        HASH_ITER(hh, lane->lines, line, following)
+        {
+            for (execution = TAILQ_FIRST(&line->waiting); execution != NULL; execution = next_execution)
+            {
+                next_execution = TAILQ_NEXT(execution, next);
+                if (execution->own_seat != NULL) {
+                    TAILQ_REMOVE(&line->waiting, execution, next);
+                    line->waiting_count--;
+                    line->holder->waiting--;
+                    execution->state = EXECUTION_SEATLESS;
+                    TAILQ_INSERT_TAIL(&lane->seatless, execution, next);
+                }
+            }
+        }
+    }
+    struct holder *holder, *following;
+    HASH_ITER(hh, engine->holders, holder, following)
+    {
+        dispatch_refresh(engine, holder);
+    }
+}
+
+void engine_allow(struct engine *engine, bool allowed)
+{
+    if (engine->allowed == allowed) {
+        return;
+    }
+    engine->allowed = allowed;
+    struct holder *holder, *following;
+    HASH_ITER(hh, engine->holders, holder, following)
+    {
+        dispatch_refresh(engine, holder);
+    }
+    struct lane *lane;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        struct execution *execution;
+        TAILQ_FOREACH(execution, &lane->seatless, next)
+        {
+            if (allowed) {
+                seats_want(&engine->seats, execution->own_seat);
+            }
+        }
+    }
+}
+
+int64_t engine_turn(struct engine *engine)
+{
+    struct record *unknown = NULL;
+    struct lane *lane;
+    int64_t next_us = lanes_tick(engine), other_us;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        unknown = STAILQ_FIRST(&lane->unknown);
+        if (unknown != NULL && unknown->known_until_us <= engine->now_us) {
+            intake_unknown(engine);
+            break;
+        }
+    }
+    dispatch_pump(engine);
+    other_us = publisher_pump(engine);
+    next_us = other_us < next_us ? other_us : next_us;
+    other_us = seats_tick(&engine->seats, engine->now_us);
+    return other_us < next_us ? other_us : next_us;
+}

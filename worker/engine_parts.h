@@ -1,0 +1,68 @@
+/*
+ * What the core's files call of one another, and nobody else does. Worker, core.
+ */
+#ifndef ENGENHO_WORKER_ENGINE_PARTS_H
+#define ENGENHO_WORKER_ENGINE_PARTS_H
+
+#include "worker/engine.h"
+
+/* dispatch.c */
+struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered, const char *ordering_key,
+                           size_t key_bytes);
+void dispatch_add(struct execution *execution);
+void dispatch_add_seatless(struct execution *execution);
+void dispatch_pump(struct engine *engine);
+void dispatch_refresh(struct engine *engine, struct holder *holder);
+/* Take a waiting execution out of its line; it is the caller's. */
+void dispatch_remove(struct execution *execution);
+void dispatch_drop_lane(struct lane *lane);
+/* Forget what interpreters have of it: their answers are thrown away. */
+void dispatch_orphan(struct lane *lane);
+/* The lane's lines may run now. */
+void dispatch_open_lane(struct lane *lane);
+void execution_free(struct execution *execution);
+
+/* intake.c */
+void intake_record(struct record *record);
+void intake_unknown(struct engine *engine);
+/* A record of `later` was read: if it is parked, it counts. */
+void intake_count_parked(struct record *record);
+void intake_park(struct execution *execution);
+void intake_drop(struct execution *execution);
+uint64_t intake_parked(const struct lane *lane, const struct holder *holder);
+
+/* lane.c */
+struct cache *lane_cache(struct lane *lane, const char *key, size_t key_bytes, bool make);
+struct record *lane_record(struct lane *lane, const struct record_view *view, bool from_later);
+/* An execution of the record has its outcome. */
+void lane_settle_one(struct record *record);
+void record_free(struct engine *engine, struct record *record);
+int64_t lanes_tick(struct engine *engine);
+/* A record of `later` comes again at this time (unix). */
+void lane_wait_again(struct record *record, int64_t due_us);
+/* Whether the completion map can take one record more, wherever it is. */
+bool lane_map_fits(const struct lane *lane);
+
+/* outcome.c */
+void outcome_finish(struct execution *execution, const Engenho__Finished *finished);
+void outcome_skip(struct execution *execution, const char *why);
+void outcome_park(struct execution *execution);
+void outcome_republish(struct record *record, struct production *production, Engenho__TriggerKind kind);
+void outcome_undecodable(struct record *record, const char *reason);
+void outcome_unknown(struct record *record, const char *reason);
+void outcome_stop_request(struct engine *engine, struct emit_list *list, const struct holder *holder, const char *reason);
+struct emit *outcome_lane_state(const struct lane *lane);
+/* Make a result that is too large for the broker small enough. Returns owned, or NULL: it can't be. */
+struct emit *outcome_shrink(const struct emit *emit);
+void emit_free(struct emit *emit);
+struct emit *emit_new(enum emit_topic topic, const void *key, size_t key_bytes, size_t value_bytes);
+
+/* publisher.c */
+void publisher_init(struct publisher *publisher);
+void publisher_add(struct engine *engine, struct record *record);
+int64_t publisher_pump(struct engine *engine);
+/* Remove what waits of a lane. */
+void publisher_drop_lane(struct engine *engine, struct lane *lane);
+void publisher_release(struct engine *engine);
+
+#endif

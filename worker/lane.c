@@ -1,0 +1,394 @@
+/*
+ * A lane: what of its records is in memory, what is due later, and what it remembers for the scripts.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "proto/lane.pb-c.h"
+#include "worker/commit_metadata.h"
+#include "worker/engine_parts.h"
+
+#define WINDOW_MARGIN 65536
+/* Past it no more records are dispatched: 75 % of what the metadata can say. */
+#define DONE_BYTES_SOFT (COMMIT_METADATA_DONE_MAX / 4 * 3)
+/* With room for the runs that one record more can make. */
+#define DONE_BYTES_HARD (COMMIT_METADATA_DONE_MAX - 16)
+
+struct lane *engine_add_lane(struct engine *engine, const char *topic, bool is_triggers, int32_t partition)
+{
+    struct lane *lane = memory_new(1, sizeof *lane);
+    lane->engine = engine;
+    lane->topic = memory_copy_text(topic);
+    lane->is_triggers = is_triggers;
+    lane->partition = partition;
+    lane->crashed_offset = lane->crashed_later_offset = -1;
+    LIST_INIT(&lane->records);
+    STAILQ_INIT(&lane->unknown);
+    STAILQ_INIT(&lane->held);
+    TAILQ_INIT(&lane->seatless);
+    offsets_init(&lane->input, 0);
+    offsets_init(&lane->later, 0);
+    TAILQ_INSERT_TAIL(&engine->lanes, lane, next);
+    return lane;
+}
+
+void engine_claim_lane(struct engine *engine, struct lane *lane)
+{
+    assert(lane->state == LANE_TAKING);
+    (void)engine;
+    lane->state = LANE_CLAIMING;
+    lane->committed = lane->input.base;
+    lane->dirty = lane->urgent = true;
+}
+
+void engine_close_lane(struct engine *engine, struct lane *lane)
+{
+    switch (lane->state) {
+    case LANE_TAKING:
+        lane->state = LANE_CLOSED;
+        engine->port.lane_closed(engine->port.context, lane);
+        break;
+    case LANE_CLAIMING:
+        lane->close_wanted = true;
+        break;
+    case LANE_RUNNING:
+        lane->state = LANE_CLOSING;
+        lane->dirty = lane->urgent = true;
+        break;
+    default:
+        break;
+    }
+}
+
+void engine_cut_lane(struct engine *engine, struct lane *lane)
+{
+    (void)engine;
+    dispatch_orphan(lane);
+    lane->dirty = lane->urgent = true;
+}
+
+void record_free(struct engine *engine, struct record *record)
+{
+    struct lane *lane = record->lane;
+    struct emit *emit;
+    while ((emit = STAILQ_FIRST(&record->emits)) != NULL) {
+        STAILQ_REMOVE_HEAD(&record->emits, next);
+        emit_free(emit);
+    }
+    if (lane != NULL) {
+        LIST_REMOVE(record, all);
+        if (lane->suspect == record) {
+            lane->suspect = NULL;
+            lane->suspect_committed = false;
+        }
+    }
+    if (record->trigger != NULL) {
+        engenho__trigger__free_unpacked(record->trigger, NULL);
+    }
+    free(record->event_owned);
+    if (record->message != NULL) {
+        engine->port.message_free(engine->port.context, record->message);
+    }
+    free(record);
+}
+
+void engine_drop_lane(struct engine *engine, struct lane *lane)
+{
+    assert(!lane->touched[0] && !lane->touched[1]);
+    dispatch_drop_lane(lane);
+    publisher_drop_lane(engine, lane);
+    while (!LIST_EMPTY(&lane->records)) {
+        record_free(engine, LIST_FIRST(&lane->records));
+    }
+    struct cache *cache, *next_cache;
+    HASH_ITER(hh, lane->caches, cache, next_cache)
+    {
+        HASH_DEL(lane->caches, cache);
+        free(cache->user_cache_json);
+        free(cache->last_executed_json);
+        free(cache);
+    }
+    struct parked *parked, *next_parked;
+    HASH_ITER(hh, lane->parked, parked, next_parked)
+    {
+        HASH_DEL(lane->parked, parked);
+        free(parked);
+    }
+    offsets_release(&lane->input);
+    offsets_release(&lane->later);
+    TAILQ_REMOVE(&engine->lanes, lane, next);
+    free(lane->due);
+    free(lane->topic);
+    free(lane);
+}
+
+struct cache *lane_cache(struct lane *lane, const char *key, size_t key_bytes, bool make)
+{
+    struct cache *cache;
+    HASH_FIND(hh, lane->caches, key, key_bytes, cache);
+    if (cache == NULL && make) {
+        cache = memory_new(1, sizeof *cache + key_bytes + 1);
+        memcpy(cache->key, key, key_bytes);
+        cache->key_bytes = key_bytes;
+        HASH_ADD_KEYPTR(hh, lane->caches, cache->key, cache->key_bytes, cache);
+    }
+    return cache;
+}
+
+static int take_lane_state(struct lane *lane, const void *value, size_t bytes)
+{
+    Engenho__LaneState *state = engenho__lane_state__unpack(NULL, bytes, value);
+    if (state == NULL) {
+        return -EBADMSG;
+    }
+    offsets_release(&lane->later);
+    offsets_init(&lane->later, state->later_position);
+    int result = offsets_restore(&lane->later, state->later_done.data, state->later_done.len);
+    engenho__lane_state__free_unpacked(state, NULL);
+    return result == 0 ? 0 : -EBADMSG;
+}
+
+int lane_take_state(struct lane *lane, const char *key, size_t key_bytes, const void *value, size_t bytes)
+{
+    if (key_bytes == 4 && !memcmp(key, "lane", 4)) {
+        return value == NULL ? 0 : take_lane_state(lane, value, bytes);
+    }
+    if (key_bytes < 6 || memcmp(key, "cache/", 6) != 0) {
+        return -EBADMSG;
+    }
+    Engenho__CacheState *state = value == NULL ? NULL : engenho__cache_state__unpack(NULL, bytes, value);
+    if (state == NULL && value != NULL) {
+        return -EBADMSG;
+    }
+    struct cache *cache = lane_cache(lane, key, key_bytes, true);
+    free(cache->user_cache_json);
+    free(cache->last_executed_json);
+    cache->user_cache_json = cache->last_executed_json = NULL;
+    cache->newest_event_us = state ? state->newest_event_us : 0;
+    if (state != NULL && state->user_cache_json[0] != '\0') {
+        cache->user_cache_json = memory_copy_text(state->user_cache_json);
+    }
+    if (state != NULL && state->last_executed_json[0] != '\0') {
+        cache->last_executed_json = memory_copy_text(state->last_executed_json);
+    }
+    if (state != NULL) {
+        engenho__cache_state__free_unpacked(state, NULL);
+    }
+    return 0;
+}
+
+bool lane_has_room(const struct lane *lane)
+{
+    if (lane->state != LANE_RUNNING || lane->suspect != NULL || (lane->one_by_one && lane->open > lane->due_count)) {
+        return false;
+    }
+    return lane->open - lane->due_count < lane->engine->options.open_max && STAILQ_EMPTY(&lane->held) &&
+           lane->input.end - lane->input.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN &&
+           offsets_encoded_bytes(&lane->input, DONE_BYTES_SOFT) <= DONE_BYTES_SOFT;
+}
+
+bool lane_has_later_room(const struct lane *lane)
+{
+    if (lane->state == LANE_TAKING) {
+        return true; /* the lane starts when all of it was seen */
+    }
+    return lane->state <= LANE_RUNNING && lane->due_count < DUE_MAX && lane->suspect == NULL &&
+           lane->open - lane->due_count < 2 * (size_t)lane->engine->options.open_max &&
+           lane->later.end - lane->later.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN;
+}
+
+static bool due_before(const struct record *a, const struct record *b)
+{
+    return a->due_us < b->due_us || (a->due_us == b->due_us && a->offset < b->offset);
+}
+
+static void push_due(struct lane *lane, struct record *record)
+{
+    if (lane->due_count == lane->due_capacity) {
+        lane->due_capacity = lane->due_capacity ? 2 * lane->due_capacity : 16;
+        lane->due = memory_resize(lane->due, lane->due_capacity, sizeof(struct record *));
+    }
+    size_t at = lane->due_count++;
+    for (; at > 0 && due_before(record, lane->due[(at - 1) / 2]); at = (at - 1) / 2) {
+        lane->due[at] = lane->due[(at - 1) / 2];
+    }
+    lane->due[at] = record;
+}
+
+static struct record *pop_due(struct lane *lane)
+{
+    struct record *first = lane->due[0], *last = lane->due[--lane->due_count];
+    size_t at = 0, child;
+    while ((child = 2 * at + 1) < lane->due_count) {
+        if (child + 1 < lane->due_count && due_before(lane->due[child + 1], lane->due[child])) {
+            child++;
+        }
+        if (!due_before(lane->due[child], last)) {
+            break;
+        }
+        lane->due[at] = lane->due[child];
+        at = child;
+    }
+    lane->due[at] = last;
+    return first;
+}
+
+struct record *lane_record(struct lane *lane, const struct record_view *view, bool from_later)
+{
+    struct record *record = memory_new(1, sizeof *record);
+    record->lane = lane;
+    record->from_later = from_later;
+    record->offset = view->offset;
+    record->timestamp_us = view->timestamp_us;
+    record->key = view->key;
+    record->key_bytes = view->key_bytes;
+    record->value = view->value;
+    record->value_bytes = view->value_bytes;
+    record->message = view->message;
+    record->event = record->event_owned = view->event;
+    record->event_bytes = view->event_bytes;
+    record->undecodable = view->undecodable;
+    record->known_until_us = lane->engine->now_us + lane->engine->options.catalog_wait_us;
+    STAILQ_INIT(&record->emits);
+    LIST_INSERT_HEAD(&lane->records, record, all);
+    lane->open++;
+    return record;
+}
+
+static void give_message_back(struct lane *lane, const struct record_view *view)
+{
+    free(view->event);
+    lane->engine->port.message_free(lane->engine->port.context, view->message);
+}
+
+/* One by one: the record waits until the commit that names it is done. */
+static bool must_be_marked(struct lane *lane, struct record *record)
+{
+    if (!lane->one_by_one) {
+        return false;
+    }
+    assert(lane->suspect == NULL);
+    lane->suspect = record;
+    lane->suspect_committed = false;
+    lane->dirty = lane->urgent = true;
+    return true;
+}
+
+void lane_take(struct lane *lane, const struct record_view *view)
+{
+    enum offsets_seen seen;
+    int result = offsets_see(&lane->input, view->offset, &seen);
+    assert(result == 0); /* lane_has_room leaves a margin; a wider hole is only met by an empty window */
+    (void)result;
+    lane->dirty = true;
+    if (lane->one_by_one && view->offset >= lane->one_by_one_until) {
+        lane->one_by_one = false;
+    }
+    if (seen == OFFSETS_SEEN_BEFORE) {
+        give_message_back(lane, view);
+        return;
+    }
+    struct record *record = lane_record(lane, view, false);
+    if (!must_be_marked(lane, record)) {
+        intake_record(record);
+    }
+}
+
+void lane_take_later(struct lane *lane, const struct record_view *view)
+{
+    enum offsets_seen seen;
+    int result = offsets_see(&lane->later, view->offset, &seen);
+    assert(result == 0);
+    (void)result;
+    if (seen == OFFSETS_SEEN_BEFORE) {
+        give_message_back(lane, view);
+        return;
+    }
+    struct record *record = lane_record(lane, view, true);
+    intake_count_parked(record);
+    /* What was parked goes first, in its order; so does what is no trigger. */
+    record->due_us = record->trigger != NULL ? record->trigger->due_us : 0;
+    push_due(lane, record);
+}
+
+void lane_wait_again(struct record *record, int64_t due_us)
+{
+    record->due_us = due_us;
+    push_due(record->lane, record);
+}
+
+bool lane_map_fits(const struct lane *lane)
+{
+    return offsets_encoded_bytes(&lane->input, DONE_BYTES_HARD) <= DONE_BYTES_HARD;
+}
+
+void lane_see_end(struct lane *lane, int64_t offset)
+{
+    if (offset > lane->input.cursor && offsets_see_end(&lane->input, offset) == 0) {
+        lane->dirty = true;
+    }
+}
+
+void lane_see_later_end(struct lane *lane, int64_t offset)
+{
+    if (offset > lane->later.cursor && offsets_see_end(&lane->later, offset) == 0) {
+        lane->later_dirty = true;
+    }
+}
+
+void lane_settle_one(struct record *record)
+{
+    struct lane *lane = record->lane;
+    struct engine *engine = lane->engine;
+    assert(record->open > 0);
+    if (--record->open > 0) {
+        return;
+    }
+    lane->open--;
+    if (STAILQ_EMPTY(&record->emits) && record != lane->suspect && lane_map_fits(lane)) {
+        /* Nobody wanted it: its place in the map is all there is to say. */
+        struct offsets *offsets = record->from_later ? &lane->later : &lane->input;
+        offsets_fill(offsets, record->offset);
+        offsets_settle(offsets, record->offset);
+        lane->dirty = true;
+        lane->later_dirty = lane->later_dirty || record->from_later;
+        record_free(engine, record);
+        return;
+    }
+    publisher_add(engine, record);
+}
+
+static int64_t tick(struct engine *engine, struct lane *lane)
+{
+    while (lane->state == LANE_RUNNING && lane->due_count > 0 && lane->suspect == NULL &&
+           !(lane->one_by_one && lane->open > lane->due_count)) {
+        struct record *record = lane->due[0];
+        if (record->due_us > engine->now_unix_us) {
+            return engine->now_us + (record->due_us - engine->now_unix_us);
+        }
+        pop_due(lane);
+        if (!must_be_marked(lane, record)) {
+            intake_record(record);
+        }
+    }
+    return INT64_MAX;
+}
+
+int64_t lanes_tick(struct engine *engine)
+{
+    int64_t next_us = INT64_MAX;
+    struct lane *lane;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        int64_t lane_us = tick(engine, lane);
+        next_us = lane_us < next_us ? lane_us : next_us;
+        struct record *record = STAILQ_FIRST(&lane->unknown);
+        if (record != NULL && record->known_until_us < next_us) {
+            next_us = record->known_until_us;
+        }
+    }
+    return next_us;
+}
