@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.harness.process import DEPS, TOP
+from tests.harness.process import BIN, DEPS, TOP
 
 CHART = TOP / "helm/engenho"
 HELM = DEPS / "bin/helm"
@@ -92,6 +92,16 @@ def containers(pod: Document) -> list[Document]:
 def arguments(pod: Document) -> dict[str, str]:
     """The --option=value words of a pod's first container."""
     return dict(word.removeprefix("--").split("=", 1) for word in pod["spec"]["containers"][0]["args"])
+
+
+def exported() -> set[str]:
+    """The names of all families that our programs have, by their own --metrics-markdown."""
+    names: set[str] = set()
+    for program in ("producer", "licensor", "worker"):
+        done = subprocess.run([str(BIN / f"engenho-{program}"), "--metrics-markdown"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, f"engenho-{program} --metrics-markdown: {done.stderr}"
+        names |= set(re.findall(r"`(engenho_\w+|process_\w+)`", done.stdout))
+    return names
 
 
 # Kubernetes' schemas, offline.
