@@ -9,8 +9,9 @@
 
 static int refuse(const char *text, const char *why, struct error *error)
 {
-    return error_set(error, -EINVAL, "'%s' is no address: %s; write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464", text,
-                     why);
+    return error_set(
+        error, -EINVAL,
+        "'%s' is no address: %s; write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464", text, why);
 }
 
 static bool read_port(const char *text, uint16_t *ret_port)

@@ -29,7 +29,8 @@ static void answer_text(struct evhttp_request *request, int code, const char *te
 {
     struct evbuffer *body = evbuffer_new();
     evbuffer_add_printf(body, "%s\n", text);
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "text/plain; charset=utf-8");
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
+                      "text/plain; charset=utf-8");
     evhttp_send_reply(request, code, NULL, body);
     evbuffer_free(body);
 }
@@ -44,7 +45,8 @@ static void answer_metrics(struct evhttp_request *request, void *context)
     }
     struct buf text;
     buf_init(&text, EXPOSITION_BYTES_MAX);
-    if (metrics_write(admin->options.metrics, open ? METRICS_OPENMETRICS : METRICS_TEXT, &text) != 0) {
+    if (metrics_write(admin->options.metrics, open ? METRICS_OPENMETRICS : METRICS_TEXT, &text) !=
+        0) {
         answer_text(request, 500, "the exposition is larger than 64 MiB");
     } else {
         struct evbuffer *body = evbuffer_new();
@@ -106,14 +108,20 @@ static uint16_t port_of(evutil_socket_t fd)
 static void refuse_address(const char *address, int code, struct error *error)
 {
     if (code == EADDRINUSE) {
-        error_set(error, -code, "port %s is in use: choose another with --admin-listen, or stop what listens there", address);
+        error_set(
+            error, -code,
+            "port %s is in use: choose another with --admin-listen, or stop what listens there",
+            address);
     } else {
-        error_set(error, -code, "the admin server can't listen on %s (%s): choose another address with --admin-listen",
-                  address, code ? strerror(code) : "no such host");
+        error_set(
+            error, -code,
+            "the admin server can't listen on %s (%s): choose another address with --admin-listen",
+            address, code ? strerror(code) : "no such host");
     }
 }
 
-struct admin *admin_new(struct event_base *base, const struct admin_options *options, struct error *error)
+struct admin *admin_new(struct event_base *base, const struct admin_options *options,
+                        struct error *error)
 {
     struct address address;
     if (address_parse(options->address, &address, error) != 0) {
@@ -122,7 +130,8 @@ struct admin *admin_new(struct event_base *base, const struct admin_options *opt
     struct evhttp *http = evhttp_new(base);
     /* A name that does not resolve leaves errno as it was. */
     errno = 0;
-    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, address.host, address.port);
+    struct evhttp_bound_socket *bound =
+        evhttp_bind_socket_with_handle(http, address.host, address.port);
     if (bound == NULL) {
         int code = errno;
         evhttp_free(http);

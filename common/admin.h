@@ -1,6 +1,6 @@
 /*
- * The admin server of a process: plain HTTP with /metrics, /livez, /readyz, /startupz; nothing else, nothing secret.
- * An edge: libevent's HTTP server on the process's loop.
+ * The admin server of a process: plain HTTP with /metrics, /livez, /readyz, /startupz; nothing
+ * else, nothing secret. An edge: libevent's HTTP server on the process's loop.
  */
 #ifndef ENGENHO_COMMON_ADMIN_H
 #define ENGENHO_COMMON_ADMIN_H
@@ -27,7 +27,8 @@ struct admin_options {
 struct admin;
 
 /* Returns owned, or NULL with a sentence (a port in use: which, and what to do). */
-struct admin *admin_new(struct event_base *base, const struct admin_options *options, struct error *error);
+struct admin *admin_new(struct event_base *base, const struct admin_options *options,
+                        struct error *error);
 void admin_free(struct admin *admin);
 uint16_t admin_port(const struct admin *admin);
 

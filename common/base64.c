@@ -1,5 +1,6 @@
 /*
- * Base64 (RFC 4648), strict: one text for every sequence of bytes, so that what we read is what we would write.
+ * Base64 (RFC 4648), strict: one text for every sequence of bytes, so that what we read is what we
+ * would write.
  */
 #include "common/base64.h"
 
@@ -44,7 +45,9 @@ static int value_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* The last four characters, which may be padded. Returns how many bytes they stand for, or -EINVAL. */
+/*
+ * The last four characters, which may be padded. Returns how many bytes they stand for, or -EINVAL.
+ */
 static int decode_last(const char *text, uint8_t data[3])
 {
     int a = value_of(text[0]), b = value_of(text[1]);

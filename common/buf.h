@@ -1,7 +1,8 @@
 /*
  * A growable byte buffer with a maximum. Every process.
  *
- * Invariants: length <= capacity <= max + 1; data[length] is 0 whenever data is not NULL, so that text can be read in place.
+ * Invariants: length <= capacity <= max + 1; data[length] is 0 whenever data is not NULL, so that
+ * text can be read in place.
  */
 #ifndef ENGENHO_COMMON_BUF_H
 #define ENGENHO_COMMON_BUF_H
@@ -29,7 +30,10 @@ void buf_clear(struct buf *buf);
 MUST_CHECK int buf_append(struct buf *buf, const void *data, size_t bytes);
 MUST_CHECK int buf_append_text(struct buf *buf, const char *text);
 MUST_CHECK int buf_print(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Make room for `bytes` more and return where they go (valid until the next call), or NULL as above. Length stays. */
+/*
+ * Make room for `bytes` more and return where they go (valid until the next call), or NULL as
+ * above. Length stays.
+ */
 uint8_t *buf_reserve(struct buf *buf, size_t bytes);
 /* Count `bytes` that were written into reserved room. */
 void buf_commit(struct buf *buf, size_t bytes);

@@ -38,7 +38,9 @@ static void move(int from, int to, int report_fd)
     }
 }
 
-/* Between fork and exec: only calls that are safe there. `report_fd` is close-on-exec and above 3. */
+/*
+ * Between fork and exec: only calls that are safe there. `report_fd` is close-on-exec and above 3.
+ */
 static void become(const struct child_options *options, int report_fd, pid_t parent)
 {
     sigset_t none;
@@ -70,7 +72,8 @@ static void become(const struct child_options *options, int report_fd, pid_t par
     if (options->directory != NULL && chdir(options->directory) != 0) {
         fail(report_fd, "chdir");
     }
-    execve(options->path, options->argv, options->environment != NULL ? options->environment : environ);
+    execve(options->path, options->argv,
+           options->environment != NULL ? options->environment : environ);
     fail(report_fd, "exec");
 }
 
@@ -78,7 +81,8 @@ int child_start(const struct child_options *options, pid_t *ret_pid, struct erro
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0) {
-        return error_set(error, -errno, "can't start %s: no pipe: %s", options->path, strerror(errno));
+        return error_set(error, -errno, "can't start %s: no pipe: %s", options->path,
+                         strerror(errno));
     }
     /* Above the descriptors that the child rearranges. */
     int report_fd = fcntl(report[1], F_DUPFD_CLOEXEC, 10);
@@ -103,13 +107,14 @@ int child_start(const struct child_options *options, pid_t *ret_pid, struct erro
     }
     close(report[0]);
     if (pid < 0) {
-        return error_set(error, -fork_code, "can't start %s: fork: %s", options->path, strerror(fork_code));
+        return error_set(error, -fork_code, "can't start %s: fork: %s", options->path,
+                         strerror(fork_code));
     }
     if (got == (ssize_t)sizeof failure) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
         }
-        return error_set(error, -failure.code, "can't start %s: %s: %s", options->path, failure.step,
-                         strerror(failure.code));
+        return error_set(error, -failure.code, "can't start %s: %s: %s", options->path,
+                         failure.step, strerror(failure.code));
     }
     *ret_pid = pid;
     return 0;
@@ -120,7 +125,8 @@ void child_describe(int wait_status, char *text)
     if (WIFEXITED(wait_status)) {
         snprintf(text, 64, "exited with code %d", WEXITSTATUS(wait_status));
     } else if (WIFSIGNALED(wait_status)) {
-        snprintf(text, 64, "was killed by signal %d (%s)", WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+        snprintf(text, 64, "was killed by signal %d (%s)", WTERMSIG(wait_status),
+                 strsignal(WTERMSIG(wait_status)));
     } else {
         snprintf(text, 64, "changed its state to %d", wait_status);
     }

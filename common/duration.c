@@ -32,7 +32,10 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Reads digits at *at; numbers past what a duration can hold stay at that bound. Returns how many digits there were. */
+/*
+ * Reads digits at *at; numbers past what a duration can hold stay at that bound. Returns how many
+ * digits there were.
+ */
 static size_t read_digits(const char **at, int64_t *ret_value)
 {
     size_t digits = 0;
@@ -76,14 +79,16 @@ static bool take(const char **at, char c)
 static int parse_clock_form(const char *at, int64_t days, int64_t *ret_us)
 {
     int hours, minutes, seconds;
-    if (!take(&at, '.') || !read_fixed(&at, 2, &hours) || !take(&at, ':') || !read_fixed(&at, 2, &minutes) ||
-        !take(&at, ':') || !read_fixed(&at, 2, &seconds) || *at || hours > 23 || minutes > 59 || seconds > 59) {
+    if (!take(&at, '.') || !read_fixed(&at, 2, &hours) || !take(&at, ':') ||
+        !read_fixed(&at, 2, &minutes) || !take(&at, ':') || !read_fixed(&at, 2, &seconds) || *at ||
+        hours > 23 || minutes > 59 || seconds > 59) {
         return -EINVAL;
     }
     if (days > DURATION_US_MAX / US_PER_DAY) {
         return -ERANGE;
     }
-    int64_t us = days * US_PER_DAY + (hours * INT64_C(3600) + minutes * 60 + seconds) * US_PER_SECOND;
+    int64_t us =
+        days * US_PER_DAY + (hours * INT64_C(3600) + minutes * 60 + seconds) * US_PER_SECOND;
     if (us > DURATION_US_MAX) {
         return -ERANGE;
     }
@@ -129,7 +134,10 @@ void duration_print(int64_t us, char *text)
     memcpy(text, shortest, sizeof shortest);
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar; years counted from March, so that a leap day is last. */
+/*
+ * Days since 1970-01-01 of a date of the proleptic Gregorian calendar; years counted from March, so
+ * that a leap day is last.
+ */
 static int64_t days_of_date(int64_t year, int month, int day)
 {
     year -= month <= 2;
@@ -145,7 +153,8 @@ static void date_of_days(int64_t days, int64_t *ret_year, int *ret_month, int *r
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month = (5 * day_of_year + 2) / 153;
     *ret_day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
@@ -163,7 +172,10 @@ static bool date_exists(int year, int month, int day)
     return day <= days[month - 1] + (month == 2 && leap);
 }
 
-/* hh:mm[:ss[.decimals]] as microseconds of the day. Past six decimals, what is smaller than a microsecond is dropped. */
+/*
+ * hh:mm[:ss[.decimals]] as microseconds of the day. Past six decimals, what is smaller than a
+ * microsecond is dropped.
+ */
 static bool read_time(const char **at, int64_t *ret_us)
 {
     int hour, minute, second = 0;
@@ -222,8 +234,8 @@ int instant_parse(const char *text, int64_t *ret_unix_us)
 {
     const char *at = text;
     int year, month, day;
-    if (!read_fixed(&at, 4, &year) || !take(&at, '-') || !read_fixed(&at, 2, &month) || !take(&at, '-') ||
-        !read_fixed(&at, 2, &day) || !date_exists(year, month, day)) {
+    if (!read_fixed(&at, 4, &year) || !take(&at, '-') || !read_fixed(&at, 2, &month) ||
+        !take(&at, '-') || !read_fixed(&at, 2, &day) || !date_exists(year, month, day)) {
         return -EINVAL;
     }
     int64_t time_us = 0, offset_us = 0;
@@ -250,8 +262,8 @@ void instant_print(int64_t unix_us, char *text)
     date_of_days(days, &year, &month, &day);
     int seconds = (int)(us / US_PER_SECOND);
     int fraction = (int)(us % US_PER_SECOND);
-    int length = snprintf(text, INSTANT_TEXT_BYTES, "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d", year, month, day,
-                          seconds / 3600, seconds / 60 % 60, seconds % 60);
+    int length = snprintf(text, INSTANT_TEXT_BYTES, "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d", year,
+                          month, day, seconds / 3600, seconds / 60 % 60, seconds % 60);
     size_t left = INSTANT_TEXT_BYTES - (size_t)length;
     if (!fraction) {
         snprintf(text + length, left, "Z");

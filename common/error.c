@@ -10,7 +10,10 @@
 int error_set(struct error *error, int code, const char *format, ...)
 {
     if (error) {
-        /* The arguments may point into error->text itself, as when a sentence is wrapped in another. */
+        /*
+         * The arguments may point into error->text itself, as when a sentence is wrapped in
+         * another.
+         */
         char text[ERROR_TEXT_BYTES_MAX];
         va_list arguments;
         va_start(arguments, format);

@@ -15,8 +15,8 @@ struct error {
 };
 
 /*
- * Write the sentence into `error`, which may be NULL (then nothing happens). Returns `code` (a negative errno), so that
- * a function can end with `return error_set(error, -EINVAL, "...")`.
+ * Write the sentence into `error`, which may be NULL (then nothing happens). Returns `code` (a
+ * negative errno), so that a function can end with `return error_set(error, -EINVAL, "...")`.
  */
 int error_set(struct error *error, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 

@@ -13,13 +13,16 @@
 size_t execution_id_print(const char *agent, const char *topic, int32_t partition, int64_t offset,
                           const char *production, char *text)
 {
-    int length = snprintf(text, EXECUTION_ID_BYTES_MAX, "%s/%s/%" PRId32 "/%" PRId64 "/%s", agent, topic, partition,
-                          offset, production ? production : "");
+    int length = snprintf(text, EXECUTION_ID_BYTES_MAX, "%s/%s/%" PRId32 "/%" PRId64 "/%s", agent,
+                          topic, partition, offset, production ? production : "");
     assert(length > 0 && length < EXECUTION_ID_BYTES_MAX);
     return (size_t)length;
 }
 
-/* Copies what stands before the next slash, at most `max` bytes and at least one, and moves *at behind the slash. */
+/*
+ * Copies what stands before the next slash, at most `max` bytes and at least one, and moves *at
+ * behind the slash.
+ */
 static bool read_word(const char **at, char *word, size_t max)
 {
     size_t bytes = strcspn(*at, "/");
@@ -56,8 +59,8 @@ int execution_id_parse(const char *text, struct execution_id *ret_id)
     int64_t partition;
     const char *at = text;
     if (!read_word(&at, id.agent, sizeof id.agent - 1) || !name_is_agent(id.agent) ||
-        !read_word(&at, id.topic, sizeof id.topic - 1) || !read_number(&at, INT32_MAX, &partition) ||
-        !read_number(&at, INT64_MAX, &id.offset)) {
+        !read_word(&at, id.topic, sizeof id.topic - 1) ||
+        !read_number(&at, INT32_MAX, &partition) || !read_number(&at, INT64_MAX, &id.offset)) {
         return -EINVAL;
     }
     size_t bytes = strlen(at);

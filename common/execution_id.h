@@ -1,6 +1,7 @@
 /*
- * Execution ids: `<agent>/<topic>/<partition>/<offset>/<production>` of the first record (DESIGN section 4). The topic
- * has no prefix; the production is the rest and may hold slashes; it is empty for an application on demand. Pure.
+ * Execution ids: `<agent>/<topic>/<partition>/<offset>/<production>` of the first record (DESIGN
+ * section 4). The topic has no prefix; the production is the rest and may hold slashes; it is empty
+ * for an application on demand. Pure.
  */
 #ifndef ENGENHO_COMMON_EXECUTION_ID_H
 #define ENGENHO_COMMON_EXECUTION_ID_H

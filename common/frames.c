@@ -1,12 +1,13 @@
 /*
- * Frames on a stream: a 4-byte big-endian length and that many bytes. Worker, interpreter, licensor.
+ * Frames on a stream: a 4-byte big-endian length and that many bytes. Worker, interpreter,
+ * licensor.
  */
 #include "common/frames.h"
 
 #include <errno.h>
 
-int frame_next(const uint8_t *data, size_t bytes, size_t max, const uint8_t **ret_payload, size_t *ret_payload_bytes,
-               size_t *ret_frame_bytes)
+int frame_next(const uint8_t *data, size_t bytes, size_t max, const uint8_t **ret_payload,
+               size_t *ret_payload_bytes, size_t *ret_frame_bytes)
 {
     if (bytes < FRAME_HEADER_BYTES) {
         return 0;

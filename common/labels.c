@@ -1,5 +1,6 @@
 /*
- * The words of the enums in proto/. They are made once, when first asked for, and kept. Every process.
+ * The words of the enums in proto/. They are made once, when first asked for, and kept. Every
+ * process.
  */
 #include "common/labels.h"
 

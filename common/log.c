@@ -1,6 +1,7 @@
 /*
- * The structured log. A line is built on the stack and leaves in one write, so that lines of several threads (librdkafka's
- * call back from its own) and of several processes on one pipe never mix. Every process.
+ * The structured log. A line is built on the stack and leaves in one write, so that lines of
+ * several threads (librdkafka's call back from its own) and of several processes on one pipe never
+ * mix. Every process.
  */
 #include "common/log.h"
 
@@ -59,7 +60,10 @@ static void put(struct line *line, const char *text, size_t bytes)
     line->length += bytes;
 }
 
-/* The JSON form of one character at `text`; returns the bytes written to `out`, and how many it read. */
+/*
+ * The JSON form of one character at `text`; returns the bytes written to `out`, and how many it
+ * read.
+ */
 static size_t escape(const char *text, size_t left, char out[8], size_t *ret_read)
 {
     unsigned char c = (unsigned char)text[0];
@@ -111,7 +115,8 @@ static void put_real(struct line *line, double real)
 {
     char text[40];
     /* JSON has no NaN or infinity. */
-    int length = isfinite(real) ? snprintf(text, sizeof text, "%.12g", real) : snprintf(text, sizeof text, "null");
+    int length = isfinite(real) ? snprintf(text, sizeof text, "%.12g", real)
+                                : snprintf(text, sizeof text, "null");
     put(line, text, (size_t)length);
 }
 
@@ -157,8 +162,9 @@ static void put_time(struct line *line)
         utc = (struct tm){.tm_year = 70, .tm_mday = 1};
     }
     char text[96];
-    int length = snprintf(text, sizeof text, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", utc.tm_year + 1900,
-                          utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(now_us % SECOND_US));
+    int length = snprintf(text, sizeof text, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"",
+                          utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                          utc.tm_sec, (int)(now_us % SECOND_US));
     put(line, text, (size_t)length);
 }
 

@@ -1,10 +1,12 @@
 /*
- * The structured log: one JSON line per event on stderr, and nothing else there. Only edges and mains call it. Every process.
+ * The structured log: one JSON line per event on stderr, and nothing else there. Only edges and
+ * mains call it. Every process.
  *
  *     log_info("lane taken", LOG_TEXT("topic", topic), LOG_INT("partition", partition));
  *
- * gives {"time":"2026-01-31T12:00:00.123456Z","level":"info","component":"worker","message":"lane taken","topic":...}.
- * A line is 16 KiB at most; longer texts are cut. Bytes that are not UTF-8 are replaced.
+ * gives {"time":"2026-01-31T12:00:00.123456Z","level":"info","component":"worker","message":"lane
+ * taken","topic":...}. A line is 16 KiB at most; longer texts are cut. Bytes that are not UTF-8 are
+ * replaced.
  */
 #ifndef ENGENHO_COMMON_LOG_H
 #define ENGENHO_COMMON_LOG_H
@@ -13,7 +15,13 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
-enum log_field_type { LOG_FIELD_END, LOG_FIELD_TEXT, LOG_FIELD_INT, LOG_FIELD_REAL, LOG_FIELD_BOOL };
+enum log_field_type {
+    LOG_FIELD_END,
+    LOG_FIELD_TEXT,
+    LOG_FIELD_INT,
+    LOG_FIELD_REAL,
+    LOG_FIELD_BOOL
+};
 
 struct log_field {
     enum log_field_type type;
@@ -23,12 +31,19 @@ struct log_field {
     double real;
 };
 
-#define LOG_TEXT(key, value) ((struct log_field){.type = LOG_FIELD_TEXT, .name = (key), .text = (value)})
-#define LOG_INT(key, value) ((struct log_field){.type = LOG_FIELD_INT, .name = (key), .integer = (value)})
-#define LOG_REAL(key, value) ((struct log_field){.type = LOG_FIELD_REAL, .name = (key), .real = (value)})
-#define LOG_BOOL(key, value) ((struct log_field){.type = LOG_FIELD_BOOL, .name = (key), .integer = (value)})
+#define LOG_TEXT(key, value)                                                                       \
+    ((struct log_field){.type = LOG_FIELD_TEXT, .name = (key), .text = (value)})
+#define LOG_INT(key, value)                                                                        \
+    ((struct log_field){.type = LOG_FIELD_INT, .name = (key), .integer = (value)})
+#define LOG_REAL(key, value)                                                                       \
+    ((struct log_field){.type = LOG_FIELD_REAL, .name = (key), .real = (value)})
+#define LOG_BOOL(key, value)                                                                       \
+    ((struct log_field){.type = LOG_FIELD_BOOL, .name = (key), .integer = (value)})
 
-/* `component` (borrowed for ever) goes into each line; lines below `least` are left out. Before it: "engenho", info. */
+/*
+ * `component` (borrowed for ever) goes into each line; lines below `least` are left out. Before it:
+ * "engenho", info.
+ */
 void log_start(const char *component, enum log_level least);
 /* debug, info, warn, error; returns 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret_level);

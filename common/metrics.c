@@ -1,6 +1,6 @@
 /*
- * The registry of metrics: families from a static table, series by label values. One hash look-up when a series is first
- * asked for, one addition after. Every process.
+ * The registry of metrics: families from a static table, series by label values. One hash look-up
+ * when a series is first asked for, one addition after. Every process.
  */
 #include "common/metrics.h"
 
@@ -16,9 +16,10 @@
 
 const double metric_buckets_execution[] = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,    2.5,
                                            5,    10,    30,   60,  300,  900, 3600, 0};
-const double metric_buckets_drift[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-                                       1,     2.5,    5,     10,   30,    60,   0};
-const double metric_buckets_rpc[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 0};
+const double metric_buckets_drift[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                       0.5,   1,      2.5,   5,    10,    30,   60,  0};
+const double metric_buckets_rpc[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                     0.1,    0.25,  0.5,    1,     2.5,  0};
 
 static struct metric *new_series(const struct family *family, const void *key, size_t key_bytes)
 {
@@ -50,7 +51,8 @@ static void init_family(struct family *family, const struct metric_desc *desc)
     if (desc->type == METRIC_HISTOGRAM) {
         assert(desc->buckets);
         while (desc->buckets[family->buckets] != 0) {
-            assert(!family->buckets || desc->buckets[family->buckets] > desc->buckets[family->buckets - 1]);
+            assert(!family->buckets ||
+                   desc->buckets[family->buckets] > desc->buckets[family->buckets - 1]);
             family->buckets++;
         }
     }
@@ -67,7 +69,10 @@ struct metrics *metrics_new(const char *component, const struct metric_desc *tab
         struct family *family = &metrics->families[i];
         init_family(family, &table[i]);
         HASH_ADD_KEYPTR(hh, metrics->by_name, table[i].name, strlen(table[i].name), family);
-        /* What counts starts at 0, so that the first increase is seen; a gauge says nothing before it was set. */
+        /*
+         * What counts starts at 0, so that the first increase is seen; a gauge says nothing before
+         * it was set.
+         */
         if (!family->labels && table[i].type != METRIC_GAUGE) {
             metrics_series(metrics, table[i].name, NULL);
         }
@@ -78,8 +83,7 @@ struct metrics *metrics_new(const char *component, const struct metric_desc *tab
 static void free_family(struct family *family)
 {
     struct metric *metric, *next;
-    HASH_ITER(hh, family->series, metric, next)
-    {
+    HASH_ITER (hh, family->series, metric, next) {
         HASH_DEL(family->series, metric);
         free_series(metric);
     }
@@ -106,19 +110,26 @@ void metrics_free(struct metrics *metrics)
 void metrics_build_label(struct metrics *metrics, const char *name, const char *value)
 {
     assert(metrics->build_count < BUILD_LABELS_MAX);
-    metrics->build[metrics->build_count++] = (struct build_label){memory_copy_text(name), memory_copy_text(value)};
+    metrics->build[metrics->build_count++] =
+        (struct build_label){memory_copy_text(name), memory_copy_text(value)};
 }
 
 static struct family *find_family(struct metrics *metrics, const char *name)
 {
     struct family *family;
     HASH_FIND(hh, metrics->by_name, name, strlen(name), family);
-    /* A name that no table has is a mistake in our code, found by the first test that runs the line. */
+    /*
+     * A name that no table has is a mistake in our code, found by the first test that runs the
+     * line.
+     */
     assert(family);
     return family;
 }
 
-/* The values one after the other, each with its NUL, into `key`. Returns 0 when they don't fit: such a series is dropped. */
+/*
+ * The values one after the other, each with its NUL, into `key`. Returns 0 when they don't fit:
+ * such a series is dropped.
+ */
 static size_t join_values(const struct family *family, const char *const *values, char *key)
 {
     size_t bytes = 0;

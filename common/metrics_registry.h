@@ -1,5 +1,6 @@
 /*
- * The registry behind metrics.h, shared by metrics.c (values) and metrics_text.c (what is shown). Within common.
+ * The registry behind metrics.h, shared by metrics.c (values) and metrics_text.c (what is shown).
+ * Within common.
  */
 #ifndef ENGENHO_COMMON_METRICS_REGISTRY_H
 #define ENGENHO_COMMON_METRICS_REGISTRY_H
@@ -12,11 +13,12 @@
 
 struct metric {
     const struct metric_desc *desc;
-    char *key;         /* the label values, each with its NUL: the key of the hash */
+    char *key; /* the label values, each with its NUL: the key of the hash */
     size_t key_bytes;
-    double value;      /* histograms: the sum */
-    uint64_t count;    /* histograms: observations */
-    uint64_t *buckets; /* histograms: how many fell into each, not summed up; the last one is beyond all bounds */
+    double value;   /* histograms: the sum */
+    uint64_t count; /* histograms: observations */
+    /* histograms: how many fell into each, not summed up; the last one is beyond all bounds */
+    uint64_t *buckets;
     UT_hash_handle hh;
 };
 
@@ -39,7 +41,7 @@ struct metrics {
     const char *component;
     struct family *families; /* array in the order of the table */
     size_t count;
-    struct family *by_name;  /* hash over the same structures */
+    struct family *by_name; /* hash over the same structures */
     double series_dropped;
     struct build_label build[BUILD_LABELS_MAX];
     size_t build_count;

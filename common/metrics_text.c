@@ -1,5 +1,6 @@
 /*
- * What is shown of a registry of metrics: the exposition for Prometheus and the page for people. Every process.
+ * What is shown of a registry of metrics: the exposition for Prometheus and the page for people.
+ * Every process.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -77,7 +78,10 @@ static bool ends_with(const char *name, const char *ending)
     return bytes >= ending_bytes && !strcmp(name + bytes - ending_bytes, ending);
 }
 
-/* OpenMetrics names a counter's family without _total, and has no counters whose names end otherwise. */
+/*
+ * OpenMetrics names a counter's family without _total, and has no counters whose names end
+ * otherwise.
+ */
 static void put_head(struct text *text, const char *name, enum metric_type type, const char *help)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
@@ -130,7 +134,8 @@ static void put_labels(struct text *text, const struct metric *metric, const cha
     }
 }
 
-static void put_sample(struct text *text, const struct metric *metric, const char *suffix, const char *le, double value)
+static void put_sample(struct text *text, const struct metric *metric, const char *suffix,
+                       const char *le, double value)
 {
     put(text, metric->desc->name);
     put(text, suffix);
@@ -178,7 +183,8 @@ static void put_family(struct text *text, const struct family *family)
 static void put_build(struct text *text, const struct metrics *metrics)
 {
     bool first = true;
-    put_head(text, "engenho_build_info", METRIC_GAUGE, "What this process is, in its labels; always 1.");
+    put_head(text, "engenho_build_info", METRIC_GAUGE,
+             "What this process is, in its labels; always 1.");
     put(text, "engenho_build_info");
     put_label(text, "version", ENGENHO_VERSION, &first);
     put_label(text, "revision", ENGENHO_REVISION, &first);
@@ -194,7 +200,8 @@ static void put_process(struct text *text)
     struct process_stat stats[PROCESS_STATS_MAX];
     size_t count = process_stats_read(stats);
     for (size_t i = 0; i < count; i++) {
-        put_head(text, stats[i].name, stats[i].counter ? METRIC_COUNTER : METRIC_GAUGE, stats[i].help);
+        put_head(text, stats[i].name, stats[i].counter ? METRIC_COUNTER : METRIC_GAUGE,
+                 stats[i].help);
         put(text, stats[i].name);
         put(text, " ");
         put_number(text, stats[i].value);
@@ -221,7 +228,8 @@ int metrics_write(const struct metrics *metrics, enum metrics_format format, str
     return text.result;
 }
 
-static void print_row(const char *name, const char *type, const char *const *labels, const char *help, FILE *out)
+static void print_row(const char *name, const char *type, const char *const *labels,
+                      const char *help, FILE *out)
 {
     fprintf(out, "| `%s` | %s | ", name, type);
     for (size_t i = 0; labels && labels[i]; i++) {
@@ -236,10 +244,12 @@ static void print_row(const char *name, const char *type, const char *const *lab
     fputs(" |\n", out);
 }
 
-void metrics_print_markdown(const char *component, const struct metric_desc *table, size_t count, FILE *out)
+void metrics_print_markdown(const char *component, const struct metric_desc *table, size_t count,
+                            FILE *out)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    fprintf(out, "## %s\n\n| metric | type | labels | what it says |\n|---|---|---|---|\n", component);
+    fprintf(out, "## %s\n\n| metric | type | labels | what it says |\n|---|---|---|---|\n",
+            component);
     for (size_t i = 0; i < count; i++) {
         print_row(table[i].name, types[table[i].type], table[i].labels, table[i].help, out);
     }

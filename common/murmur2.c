@@ -1,5 +1,6 @@
 /*
- * MurmurHash2 as Kafka's Java client has it (32 bits, its own seed), so that our records stand where every client puts them.
+ * MurmurHash2 as Kafka's Java client has it (32 bits, its own seed), so that our records stand
+ * where every client puts them.
  */
 #include "common/murmur2.h"
 
@@ -13,7 +14,8 @@ uint32_t murmur2(const void *key, size_t bytes)
     const uint8_t *in = key;
     uint32_t hash = SEED ^ (uint32_t)bytes;
     while (bytes >= 4) {
-        uint32_t k = (uint32_t)in[0] | (uint32_t)in[1] << 8 | (uint32_t)in[2] << 16 | (uint32_t)in[3] << 24;
+        uint32_t k =
+            (uint32_t)in[0] | (uint32_t)in[1] << 8 | (uint32_t)in[2] << 16 | (uint32_t)in[3] << 24;
         k *= MULTIPLIER;
         k ^= k >> 24;
         hash *= MULTIPLIER;

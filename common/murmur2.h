@@ -1,5 +1,6 @@
 /*
- * The hash by which Kafka's Java partitioner (and librdkafka's murmur2 ones) choose the partition of a key. Pure.
+ * The hash by which Kafka's Java partitioner (and librdkafka's murmur2 ones) choose the partition
+ * of a key. Pure.
  */
 #ifndef ENGENHO_COMMON_MURMUR2_H
 #define ENGENHO_COMMON_MURMUR2_H

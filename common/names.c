@@ -58,7 +58,10 @@ static size_t character_bytes(const char *text)
 
 bool name_matches(const char *pattern, const char *name)
 {
-    /* The last * and where the name stood there: after a mismatch that * takes one character more. Never worse than n * m. */
+    /*
+     * The last * and where the name stood there: after a mismatch that * takes one character more.
+     * Never worse than n * m.
+     */
     const char *star = NULL, *star_name = NULL;
     while (*name) {
         if (*pattern == '*') {

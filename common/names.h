@@ -16,7 +16,10 @@ bool name_is_agent(const char *text);
 bool name_is_valid(const char *text);
 /* Well-formed UTF-8 (no overlong forms, no surrogates). */
 bool utf8_is_valid(const void *data, size_t bytes);
-/* Whether `name` matches a pattern with * (any run) and ? (one character); everything else stands for itself. */
+/*
+ * Whether `name` matches a pattern with * (any run) and ? (one character); everything else stands
+ * for itself.
+ */
 bool name_matches(const char *pattern, const char *name);
 bool name_is_pattern(const char *text);
 

@@ -1,5 +1,6 @@
 /*
- * Option tables: parsing of the command line and the environment. What people read of a table is in options_help.c. Every process.
+ * Option tables: parsing of the command line and the environment. What people read of a table is in
+ * options_help.c. Every process.
  */
 #include "common/options.h"
 
@@ -25,7 +26,8 @@ enum answer { ANSWER_NONE, ANSWER_HELP, ANSWER_VERSION, ANSWER_MARKDOWN };
 static const struct option *find(const struct option_table *table, const char *name, size_t bytes)
 {
     for (size_t i = 0; i < table->count; i++) {
-        if (strlen(table->options[i].name) == bytes && !memcmp(table->options[i].name, name, bytes)) {
+        if (strlen(table->options[i].name) == bytes &&
+            !memcmp(table->options[i].name, name, bytes)) {
             return &table->options[i];
         }
     }
@@ -61,16 +63,20 @@ static enum options_result give_answer(const struct option_table *table, enum an
     return OPTIONS_ANSWERED;
 }
 
-/* One argument that starts with "--", and the one after it where it takes a value. Moves *index past both. */
-static int read_argument(const struct option_table *table, int argc, char **argv, int *index, struct given *given,
-                         struct error *error)
+/*
+ * One argument that starts with "--", and the one after it where it takes a value. Moves *index
+ * past both.
+ */
+static int read_argument(const struct option_table *table, int argc, char **argv, int *index,
+                         struct given *given, struct error *error)
 {
     const char *argument = argv[*index];
     const char *name = argument + 2;
     size_t bytes = strcspn(name, "=");
     const struct option *option = find(table, name, bytes);
     if (!option) {
-        return error_set(error, -EINVAL, "there is no option --%.*s: see %s --help", (int)bytes, name, table->program);
+        return error_set(error, -EINVAL, "there is no option --%.*s: see %s --help", (int)bytes,
+                         name, table->program);
     }
     struct given *place = &given[option - table->options];
     place->source = SOURCE_COMMAND_LINE;
@@ -90,8 +96,9 @@ static int read_argument(const struct option_table *table, int argc, char **argv
 }
 
 /* Returns 0 with what was given and the first operand, 1 when a question was met, or -EINVAL. */
-static int read_command_line(const struct option_table *table, int argc, char **argv, struct given *given,
-                             enum answer *ret_answer, int *ret_operand, struct error *error)
+static int read_command_line(const struct option_table *table, int argc, char **argv,
+                             struct given *given, enum answer *ret_answer, int *ret_operand,
+                             struct error *error)
 {
     int i = 1;
     while (i < argc) {
@@ -108,7 +115,8 @@ static int read_command_line(const struct option_table *table, int argc, char **
             break;
         }
         if (argument[1] != '-') {
-            return error_set(error, -EINVAL, "there is no option %s: options start with two dashes, see %s --help",
+            return error_set(error, -EINVAL,
+                             "there is no option %s: options start with two dashes, see %s --help",
                              argument, table->program);
         }
         int result = read_argument(table, argc, argv, &i, given, error);
@@ -117,8 +125,8 @@ static int read_command_line(const struct option_table *table, int argc, char **
         }
     }
     if (i < argc && !table->operands) {
-        return error_set(error, -EINVAL, "%s takes no '%s': only options, see %s --help", table->program, argv[i],
-                         table->program);
+        return error_set(error, -EINVAL, "%s takes no '%s': only options, see %s --help",
+                         table->program, argv[i], table->program);
     }
     *ret_operand = i;
     return 0;
@@ -127,7 +135,8 @@ static int read_command_line(const struct option_table *table, int argc, char **
 static int parse_integer(const char *text, const char **ret_end, int64_t *ret_value)
 {
     char *end;
-    if (!((text[0] >= '0' && text[0] <= '9') || (text[0] == '-' && text[1] >= '0' && text[1] <= '9'))) {
+    if (!((text[0] >= '0' && text[0] <= '9') ||
+          (text[0] == '-' && text[1] >= '0' && text[1] <= '9'))) {
         return -EINVAL;
     }
     errno = 0;
@@ -150,7 +159,8 @@ static int parse_bytes(const char *text, int64_t *ret_value)
     }
     for (size_t i = 0; i < OPTION_BYTE_UNITS; i++) {
         if (!strcmp(end, option_byte_units[i].name)) {
-            return __builtin_mul_overflow(value, option_byte_units[i].bytes, ret_value) ? -ERANGE : 0;
+            return __builtin_mul_overflow(value, option_byte_units[i].bytes, ret_value) ? -ERANGE
+                                                                                        : 0;
         }
     }
     return -EINVAL;
@@ -250,7 +260,8 @@ static void clear(const struct option *option, void *config)
     memset((char *)config + option->offset, 0, size);
 }
 
-static int take_value(const struct option *option, struct given *given, void *config, struct error *error)
+static int take_value(const struct option *option, struct given *given, void *config,
+                      struct error *error)
 {
     char variable[OPTION_VARIABLE_BYTES];
     option_variable(option, variable);
@@ -265,8 +276,8 @@ static int take_value(const struct option *option, struct given *given, void *co
     }
     if (given->source == SOURCE_NONE) {
         if (option->required) {
-            return error_set(error, -EINVAL, "--%s is missing: give it or set %s (%s)", option->name, variable,
-                             option->help);
+            return error_set(error, -EINVAL, "--%s is missing: give it or set %s (%s)",
+                             option->name, variable, option->help);
         }
         clear(option, config);
         return 0;
@@ -274,8 +285,8 @@ static int take_value(const struct option *option, struct given *given, void *co
     return store(option, given->text, config) ? refuse_value(option, given, error) : 0;
 }
 
-enum options_result options_parse(const struct option_table *table, int argc, char **argv, void *config,
-                                  int *ret_operand, struct error *error)
+enum options_result options_parse(const struct option_table *table, int argc, char **argv,
+                                  void *config, int *ret_operand, struct error *error)
 {
     struct given *given = memory_new(table->count, sizeof *given);
     enum answer answer = ANSWER_NONE;

@@ -1,5 +1,6 @@
 /*
- * Option tables as people read them: --help, docs/CONFIGURATION.md, and the words of the sentences. Every process.
+ * Option tables as people read them: --help, docs/CONFIGURATION.md, and the words of the sentences.
+ * Every process.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -41,11 +42,13 @@ static void print_number(const struct option *option, int64_t value, char *text,
     }
     size_t unit = 0;
     if (option->type == OPTION_BYTES) {
-        while (value && unit + 1 < OPTION_BYTE_UNITS && value % option_byte_units[unit + 1].bytes == 0) {
+        while (value && unit + 1 < OPTION_BYTE_UNITS &&
+               value % option_byte_units[unit + 1].bytes == 0) {
             unit++;
         }
     }
-    snprintf(text, bytes, "%" PRId64 "%s", value / option_byte_units[unit].bytes, option_byte_units[unit].name);
+    snprintf(text, bytes, "%" PRId64 "%s", value / option_byte_units[unit].bytes,
+             option_byte_units[unit].name);
 }
 
 /* "one of a, b, c" */
@@ -53,7 +56,8 @@ static void print_choices(const struct option *option, const char *before, char 
 {
     size_t length = (size_t)snprintf(text, bytes, "%s", before);
     for (size_t i = 0; option->choices[i] && length < bytes; i++) {
-        length += (size_t)snprintf(text + length, bytes - length, "%s%s", i ? ", " : "", option->choices[i]);
+        length += (size_t)snprintf(text + length, bytes - length, "%s%s", i ? ", " : "",
+                                   option->choices[i]);
     }
 }
 
@@ -76,13 +80,15 @@ void option_form(const struct option *option, char *form)
     print_limits(option, limits, sizeof limits);
     switch (option->type) {
     case OPTION_TEXT:
-        snprintf(form, OPTION_FORM_BYTES, "%s", option->placeholder ? option->placeholder : "a text");
+        snprintf(form, OPTION_FORM_BYTES, "%s",
+                 option->placeholder ? option->placeholder : "a text");
         break;
     case OPTION_INT:
         snprintf(form, OPTION_FORM_BYTES, "a whole number%s", limits[0] ? limits : " from 0");
         break;
     case OPTION_DURATION:
-        snprintf(form, OPTION_FORM_BYTES, "a duration%s such as 200ms, 60s, 30m, 12h, 7d or 000.00:01:00", limits);
+        snprintf(form, OPTION_FORM_BYTES,
+                 "a duration%s such as 200ms, 60s, 30m, 12h, 7d or 000.00:01:00", limits);
         break;
     case OPTION_BYTES:
         snprintf(form, OPTION_FORM_BYTES, "a size%s such as 8192, 64KiB, 16MiB or 1GiB", limits);
@@ -130,8 +136,8 @@ static void print_notes(const struct option *option, FILE *out)
 
 void options_print_help(const struct option_table *table, FILE *out)
 {
-    fprintf(out, "%s: %s\n\nUsage: %s [OPTIONS]%s%s\n\nOptions:\n", table->program, table->summary, table->program,
-            table->operands ? " " : "", table->operands ? table->operands : "");
+    fprintf(out, "%s: %s\n\nUsage: %s [OPTIONS]%s%s\n\nOptions:\n", table->program, table->summary,
+            table->program, table->operands ? " " : "", table->operands ? table->operands : "");
     for (size_t i = 0; i < table->count; i++) {
         const struct option *option = &table->options[i];
         const char *value = placeholder(option);
@@ -143,8 +149,9 @@ void options_print_help(const struct option_table *table, FILE *out)
         fprintf(out, "%*s%s", NAME_COLUMNS - columns, "", option->help);
         print_notes(option, out);
     }
-    fprintf(out, "  %-*s%s\n  %-*s%s\n  %-*s%s\n", NAME_COLUMNS - 2, "--help", "say this", NAME_COLUMNS - 2, "--version",
-            "say the version", NAME_COLUMNS - 2, "--help-markdown", "say this as a section of docs/CONFIGURATION.md");
+    fprintf(out, "  %-*s%s\n  %-*s%s\n  %-*s%s\n", NAME_COLUMNS - 2, "--help", "say this",
+            NAME_COLUMNS - 2, "--version", "say the version", NAME_COLUMNS - 2, "--help-markdown",
+            "say this as a section of docs/CONFIGURATION.md");
     fputs("\nThe command line wins over the environment, and both win over the default.\n", out);
 }
 

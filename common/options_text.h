@@ -1,5 +1,6 @@
 /*
- * What an option table says about its options in words: shared by options.c (sentences) and options_help.c (help). Within common.
+ * What an option table says about its options in words: shared by options.c (sentences) and
+ * options_help.c (help). Within common.
  */
 #ifndef ENGENHO_COMMON_OPTIONS_TEXT_H
 #define ENGENHO_COMMON_OPTIONS_TEXT_H

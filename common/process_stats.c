@@ -43,11 +43,14 @@ static bool read_file(const char *path, char *text)
     return true;
 }
 
-/* The number behind `name` at the start of a line, as in memory.events; false when there is none. */
+/*
+ * The number behind `name` at the start of a line, as in memory.events; false when there is none.
+ */
 static bool find_number(const char *text, const char *name, double *ret_value)
 {
     size_t bytes = strlen(name);
-    for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+    for (const char *line = text; line && *line;
+         line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
         if (!strncmp(line, name, bytes) && line[bytes] == ' ') {
             *ret_value = strtod(line + bytes, NULL);
             return true;
@@ -76,7 +79,10 @@ static void read_stat(struct stats *stats)
     if (!read_file("/proc/self/stat", text)) {
         return;
     }
-    /* The name in parentheses may hold spaces; the fields behind it are counted from 3 (see proc(5)). */
+    /*
+     * The name in parentheses may hold spaces; the fields behind it are counted from 3 (see
+     * proc(5)).
+     */
     const char *at = strrchr(text, ')');
     if (!at) {
         return;
@@ -96,9 +102,10 @@ static void read_stat(struct stats *stats)
         (double)(user + system) / ticks);
     add(stats, "process_resident_memory_bytes", "Memory of this process that is in RAM.", false,
         (double)resident_pages * (double)sysconf(_SC_PAGESIZE));
-    add(stats, "process_virtual_memory_bytes", "Address space of this process.", false, (double)virtual_bytes);
-    add(stats, "process_start_time_seconds", "When this process started, in seconds since 1970.", false,
-        boot_time_seconds() + (double)start / ticks);
+    add(stats, "process_virtual_memory_bytes", "Address space of this process.", false,
+        (double)virtual_bytes);
+    add(stats, "process_start_time_seconds", "When this process started, in seconds since 1970.",
+        false, boot_time_seconds() + (double)start / ticks);
 }
 
 static void read_descriptors(struct stats *stats)
@@ -115,12 +122,13 @@ static void read_descriptors(struct stats *stats)
     }
     struct rlimit limit;
     if (!getrlimit(RLIMIT_NOFILE, &limit)) {
-        add(stats, "process_max_fds", "The most file descriptors this process may have open.", false,
-            (double)limit.rlim_cur);
+        add(stats, "process_max_fds", "The most file descriptors this process may have open.",
+            false, (double)limit.rlim_cur);
     }
 }
 
-static void add_bytes_file(struct stats *stats, const char *path, const char *name, const char *help)
+static void add_bytes_file(struct stats *stats, const char *path, const char *name,
+                           const char *help)
 {
     char text[FILE_BYTES_MAX];
     /* "max" in version 2 and a number near 2^63 in version 1 mean that there is no limit. */
@@ -136,16 +144,21 @@ static void add_bytes_file(struct stats *stats, const char *path, const char *na
 #define LIMIT "engenho_cgroup_memory_limit_bytes"
 #define LIMIT_HELP "The most memory this cgroup may take; absent without a limit."
 #define OOM_KILLS "engenho_cgroup_oom_kills_total"
-#define OOM_KILLS_HELP "Processes of this cgroup that were killed because its memory was at its limit."
+#define OOM_KILLS_HELP                                                                             \
+    "Processes of this cgroup that were killed because its memory was at its limit."
 
-/* In a container the cgroup's own root is mounted; on a plain machine it is the root of all, which has no limits. */
+/*
+ * In a container the cgroup's own root is mounted; on a plain machine it is the root of all, which
+ * has no limits.
+ */
 static void read_cgroup(struct stats *stats)
 {
     char text[FILE_BYTES_MAX];
     double value;
     if (read_file("/sys/fs/cgroup/cpu.stat", text) && find_number(text, "throttled_usec", &value)) {
         add(stats, THROTTLED, THROTTLED_HELP, true, value / 1e6);
-    } else if (read_file("/sys/fs/cgroup/cpu/cpu.stat", text) && find_number(text, "throttled_time", &value)) {
+    } else if (read_file("/sys/fs/cgroup/cpu/cpu.stat", text) &&
+               find_number(text, "throttled_time", &value)) {
         add(stats, THROTTLED, THROTTLED_HELP, true, value / 1e9);
     }
     size_t before = stats->count;

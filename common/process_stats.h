@@ -1,5 +1,6 @@
 /*
- * What the kernel knows of this process and its cgroup, for /metrics: process_* and engenho_cgroup_*. Within common.
+ * What the kernel knows of this process and its cgroup, for /metrics: process_* and
+ * engenho_cgroup_*. Within common.
  */
 #ifndef ENGENHO_COMMON_PROCESS_STATS_H
 #define ENGENHO_COMMON_PROCESS_STATS_H
@@ -16,7 +17,10 @@ struct process_stat {
     double value;
 };
 
-/* Fill `ret_stats` (PROCESS_STATS_MAX of them) with what can be read here; what can't is left out. Returns how many. */
+/*
+ * Fill `ret_stats` (PROCESS_STATS_MAX of them) with what can be read here; what can't is left out.
+ * Returns how many.
+ */
 size_t process_stats_read(struct process_stat *ret_stats);
 
 #endif

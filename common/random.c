@@ -1,5 +1,6 @@
 /*
- * Random numbers: xoshiro256** seeded by splitmix64 for simulations, getrandom(2) for the edges. Not for secrets.
+ * Random numbers: xoshiro256** seeded by splitmix64 for simulations, getrandom(2) for the edges.
+ * Not for secrets.
  */
 #include "common/random.h"
 
@@ -15,7 +16,10 @@ static uint64_t rotate(uint64_t x, int bits)
 
 void random_init(struct random *random, uint64_t seed)
 {
-    /* splitmix64: close seeds give streams that have nothing in common, and never the state of all zeros. */
+    /*
+     * splitmix64: close seeds give streams that have nothing in common, and never the state of all
+     * zeros.
+     */
     for (size_t i = 0; i < 4; i++) {
         seed += UINT64_C(0x9e3779b97f4a7c15);
         uint64_t z = seed;
@@ -70,7 +74,10 @@ void random_bytes(void *data, size_t bytes)
 void random_hex(char *text, size_t bytes)
 {
     static const char digits[] = "0123456789abcdef";
-    /* The bytes go into the upper half and are spread out from the front, so that no second buffer is needed. */
+    /*
+     * The bytes go into the upper half and are spread out from the front, so that no second buffer
+     * is needed.
+     */
     uint8_t *raw = (uint8_t *)text + bytes;
     random_bytes(raw, bytes);
     for (size_t i = 0; i < bytes; i++) {

@@ -1,6 +1,6 @@
 /*
- * Random numbers: bytes from the system for the edges, and a seeded stream that cores and simulations take as a port.
- * The stream is not for secrets.
+ * Random numbers: bytes from the system for the edges, and a seeded stream that cores and
+ * simulations take as a port. The stream is not for secrets.
  */
 #ifndef ENGENHO_COMMON_RANDOM_H
 #define ENGENHO_COMMON_RANDOM_H

@@ -6,7 +6,10 @@
 
 #include <stddef.h>
 
-/* The bytes of the character at `data` (1 to 4), or 0 when it is not well-formed: overlong, a surrogate, cut, above U+10FFFF. */
+/*
+ * The bytes of the character at `data` (1 to 4), or 0 when it is not well-formed: overlong, a
+ * surrogate, cut, above U+10FFFF.
+ */
 size_t utf8_character(const void *data, size_t bytes);
 
 #endif

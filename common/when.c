@@ -24,12 +24,12 @@ enum token_type {
     TOKEN_CLOSE
 };
 
-enum operator { EQUAL, DIFFERENT, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL };
+enum comparison { EQUAL, DIFFERENT, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL };
 
 struct token {
     enum token_type type;
-    size_t start, bytes;      /* in the source */
-    enum operator operator;   /* TOKEN_OPERATOR */
+    size_t start, bytes;        /* in the source */
+    enum comparison comparison; /* TOKEN_OPERATOR */
 };
 
 enum node_type { NODE_OR, NODE_AND, NODE_NOT, NODE_COMPARE, NODE_HOLDS };
@@ -37,15 +37,15 @@ enum node_type { NODE_OR, NODE_AND, NODE_NOT, NODE_COMPARE, NODE_HOLDS };
 struct operand {
     bool is_name;
     enum when_name name;
-    char *member;             /* owned; payload and fields */
-    struct when_value value;  /* of a literal; its text is owned */
+    char *member;            /* owned; payload and fields */
+    struct when_value value; /* of a literal; its text is owned */
 };
 
 struct node {
     enum node_type type;
-    int left, right;          /* indexes of nodes: OR, AND, NOT (left only) */
-    enum operator operator;
-    struct operand a, b;      /* COMPARE; HOLDS has a only */
+    int left, right; /* indexes of nodes: OR, AND, NOT (left only) */
+    enum comparison comparison;
+    struct operand a, b; /* COMPARE; HOLDS has a only */
 };
 
 struct when {
@@ -56,7 +56,7 @@ struct when {
 struct parser {
     const char *source;
     size_t bytes, at;
-    struct token token;       /* the one to look at */
+    struct token token; /* the one to look at */
     int depth;
     struct when *when;
     struct error *error;
@@ -69,7 +69,8 @@ static int fail(struct parser *parser, size_t start, const char *what, const cha
 {
     if (!parser->failed) {
         parser->failed = true;
-        error_set(parser->error, -EINVAL, "condition, column %zu: %s; expected %s", start + 1, what, expected);
+        error_set(parser->error, -EINVAL, "condition, column %zu: %s; expected %s", start + 1, what,
+                  expected);
     }
     return -1;
 }
@@ -101,14 +102,15 @@ static void next_operator(struct parser *parser)
 {
     static const struct {
         const char *text;
-        enum operator operator;
-    } all[] = {{"==", EQUAL},     {"!=", DIFFERENT}, {"<>", DIFFERENT}, {"<=", LESS_EQUAL},
+        enum comparison comparison;
+    } all[] = {{"==", EQUAL},         {"!=", DIFFERENT}, {"<>", DIFFERENT}, {"<=", LESS_EQUAL},
                {">=", GREATER_EQUAL}, {"=", EQUAL},      {"<", LESS},       {">", GREATER}};
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         size_t length = strlen(all[i].text);
-        if (parser->bytes - parser->at >= length && !memcmp(parser->source + parser->at, all[i].text, length)) {
+        if (parser->bytes - parser->at >= length &&
+            !memcmp(parser->source + parser->at, all[i].text, length)) {
             parser->token.type = TOKEN_OPERATOR;
-            parser->token.operator = all[i].operator;
+            parser->token.comparison = all[i].comparison;
             parser->token.bytes = length;
             return;
         }
@@ -116,7 +118,8 @@ static void next_operator(struct parser *parser)
     char what[40];
     unsigned char byte = (unsigned char)parser->source[parser->at];
     snprintf(what, sizeof what, isprint(byte) ? "found '%c'" : "found the byte 0x%02x", byte);
-    fail(parser, parser->at, what, "a name, a value, a comparison, 'and', 'or', 'not' or a parenthesis");
+    fail(parser, parser->at, what,
+         "a name, a value, a comparison, 'and', 'or', 'not' or a parenthesis");
     parser->token.type = TOKEN_END;
 }
 
@@ -211,10 +214,14 @@ static int parse_name(struct parser *parser, struct operand *operand)
             return 0;
         }
     }
-    size_t prefix = bytes > 8 && !memcmp(word, "payload.", 8) ? 8 : bytes > 7 && !memcmp(word, "fields.", 7) ? 7 : 0;
+    size_t prefix = bytes > 8 && !memcmp(word, "payload.", 8)  ? 8
+                    : bytes > 7 && !memcmp(word, "fields.", 7) ? 7
+                                                               : 0;
     if (prefix == 0) {
-        return fail_at_token(parser, "value, previous, quality, timestamp, payload.NAME, fields.NAME, a number, a quoted "
-                                     "text, true, false or null");
+        return fail_at_token(
+            parser,
+            "value, previous, quality, timestamp, payload.NAME, fields.NAME, a number, a quoted "
+            "text, true, false or null");
     }
     operand->name = prefix == 8 ? WHEN_NAME_PAYLOAD : WHEN_NAME_FIELDS;
     operand->member = memory_copy(word + prefix, bytes - prefix);
@@ -233,7 +240,8 @@ static int parse_operand(struct parser *parser, struct operand *operand)
             .text = memory_copy(parser->source + parser->token.start + 1, bytes),
             .text_bytes = bytes};
     } else if (word_is(parser, "true") || word_is(parser, "false")) {
-        operand->value = (struct when_value){.type = WHEN_BOOLEAN, .integer = word_is(parser, "true")};
+        operand->value =
+            (struct when_value){.type = WHEN_BOOLEAN, .integer = word_is(parser, "true")};
     } else if (word_is(parser, "null")) {
         operand->value = (struct when_value){.type = WHEN_NULL};
     } else if (parser->token.type == TOKEN_WORD) {
@@ -250,7 +258,8 @@ static int parse_operand(struct parser *parser, struct operand *operand)
 static int new_node(struct parser *parser, enum node_type type, int left, int right)
 {
     if (parser->when->count == WHEN_NODES_MAX) {
-        return fail(parser, parser->token.start, "the condition has too many parts", "at most 256 of them");
+        return fail(parser, parser->token.start, "the condition has too many parts",
+                    "at most 256 of them");
     }
     struct node *node = &parser->when->nodes[parser->when->count];
     *node = (struct node){.type = type, .left = left, .right = right};
@@ -258,14 +267,17 @@ static int new_node(struct parser *parser, enum node_type type, int left, int ri
 }
 
 /* A text compared with the timestamp is an instant, read once. */
-static int settle_timestamp(struct parser *parser, const struct operand *name, struct operand *literal, size_t start)
+static int settle_timestamp(struct parser *parser, const struct operand *name,
+                            struct operand *literal, size_t start)
 {
-    if (!name->is_name || name->name != WHEN_NAME_TIMESTAMP || literal->is_name || literal->value.type != WHEN_TEXT) {
+    if (!name->is_name || name->name != WHEN_NAME_TIMESTAMP || literal->is_name ||
+        literal->value.type != WHEN_TEXT) {
         return 0;
     }
     int64_t instant_us;
     if (instant_parse(literal->value.text, &instant_us) != 0) {
-        return fail(parser, start, "the timestamp is compared with a text that is no instant", "such as '2026-01-31T12:00:00Z'");
+        return fail(parser, start, "the timestamp is compared with a text that is no instant",
+                    "such as '2026-01-31T12:00:00Z'");
     }
     free((char *)literal->value.text);
     literal->value = (struct when_value){.type = WHEN_INTEGER, .integer = instant_us};
@@ -299,9 +311,10 @@ static int parse_comparison(struct parser *parser)
     }
     if (parser->token.type == TOKEN_OPERATOR) {
         node->type = NODE_COMPARE;
-        node->operator = parser->token.operator;
+        node->comparison = parser->token.comparison;
         next_token(parser);
-        if (parse_operand(parser, &node->b) != 0 || settle_timestamp(parser, &node->a, &node->b, start) != 0 ||
+        if (parse_operand(parser, &node->b) != 0 ||
+            settle_timestamp(parser, &node->a, &node->b, start) != 0 ||
             settle_timestamp(parser, &node->b, &node->a, start) != 0) {
             return -1;
         }
@@ -312,7 +325,8 @@ static int parse_comparison(struct parser *parser)
 static int parse_not(struct parser *parser)
 {
     if (++parser->depth > WHEN_DEPTH_MAX) {
-        return fail(parser, parser->token.start, "the condition is nested too deeply", "at most 32 levels");
+        return fail(parser, parser->token.start, "the condition is nested too deeply",
+                    "at most 32 levels");
     }
     int index;
     if (word_is(parser, "not")) {
@@ -352,7 +366,8 @@ struct when *when_new(const char *text, struct error *error)
 {
     struct parser parser = {.source = text, .bytes = strlen(text), .error = error};
     if (parser.bytes > WHEN_BYTES_MAX) {
-        error_set(error, -EINVAL, "condition: %zu bytes are more than %d", parser.bytes, WHEN_BYTES_MAX);
+        error_set(error, -EINVAL, "condition: %zu bytes are more than %d", parser.bytes,
+                  WHEN_BYTES_MAX);
         return NULL;
     }
     parser.when = memory_new(1, sizeof *parser.when);
@@ -445,9 +460,9 @@ static int order_of_numbers(const struct when_value *a, const struct when_value 
     return order_of_doubles(a->number, b->number);
 }
 
-static bool order_satisfies(int order, enum operator operator)
+static bool order_satisfies(int order, enum comparison comparison)
 {
-    switch (operator) {
+    switch (comparison) {
     case EQUAL:
         return order == 0;
     case DIFFERENT:
@@ -464,23 +479,26 @@ static bool order_satisfies(int order, enum operator operator)
     return false;
 }
 
-static bool compare(const struct when_value *a, const struct when_value *b, enum operator operator)
+static bool compare(const struct when_value *a, const struct when_value *b,
+                    enum comparison comparison)
 {
     if (a->type == WHEN_NULL || b->type == WHEN_NULL) {
         return false;
     }
     if (is_numeric(a) && is_numeric(b)) {
         int order = order_of_numbers(a, b);
-        return order != 2 && order_satisfies(order, operator);
+        return order != 2 && order_satisfies(order, comparison);
     }
-    bool nan = (a->type == WHEN_NUMBER && isnan(a->number)) || (b->type == WHEN_NUMBER && isnan(b->number));
+    bool nan = (a->type == WHEN_NUMBER && isnan(a->number)) ||
+               (b->type == WHEN_NUMBER && isnan(b->number));
     if (a->type != b->type) {
-        return operator == DIFFERENT && !nan;
+        return comparison == DIFFERENT && !nan;
     }
     if (a->type == WHEN_TEXT) {
-        return order_satisfies(order_of_texts(a, b), operator);
+        return order_satisfies(order_of_texts(a, b), comparison);
     }
-    return (operator == EQUAL && a->integer == b->integer) || (operator == DIFFERENT && a->integer != b->integer);
+    return (comparison == EQUAL && a->integer == b->integer) ||
+           (comparison == DIFFERENT && a->integer != b->integer);
 }
 
 static struct when_value value_of(const struct operand *operand, when_lookup lookup, void *context)
@@ -494,9 +512,11 @@ static bool holds(const struct when *when, int index, when_lookup lookup, void *
     struct when_value a, b;
     switch (node->type) {
     case NODE_OR:
-        return holds(when, node->left, lookup, context) || holds(when, node->right, lookup, context);
+        return holds(when, node->left, lookup, context) ||
+               holds(when, node->right, lookup, context);
     case NODE_AND:
-        return holds(when, node->left, lookup, context) && holds(when, node->right, lookup, context);
+        return holds(when, node->left, lookup, context) &&
+               holds(when, node->right, lookup, context);
     case NODE_NOT:
         return !holds(when, node->left, lookup, context);
     case NODE_HOLDS:
@@ -505,7 +525,7 @@ static bool holds(const struct when *when, int index, when_lookup lookup, void *
     case NODE_COMPARE:
         a = value_of(&node->a, lookup, context);
         b = value_of(&node->b, lookup, context);
-        return compare(&a, &b, node->operator);
+        return compare(&a, &b, node->comparison);
     }
     return false;
 }

@@ -12,11 +12,11 @@
 /* One input, of any bytes. Returns 0; what is wrong aborts. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            abort();                                                                                                   \
-        }                                                                                                              \
+#define REQUIRE(condition)                                                                         \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 /* The input as a text of its own, so that a sanitizer sees a read past its end. Returns owned. */

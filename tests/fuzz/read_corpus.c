@@ -1,5 +1,6 @@
 /*
- * Gives every file of the folders named on the command line to a fuzz target: the corpus as an ordinary test.
+ * Gives every file of the folders named on the command line to a fuzz target: the corpus as an
+ * ordinary test.
  */
 #include <dirent.h>
 #include <stdio.h>

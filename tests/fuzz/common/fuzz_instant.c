@@ -1,5 +1,6 @@
 /*
- * Any text as a duration, an instant, an address and an agent's name: what is read comes back when printed.
+ * Any text as a duration, an instant, an address and an agent's name: what is read comes back when
+ * printed.
  */
 #include <stdio.h>
 
@@ -25,7 +26,9 @@ static void try_instant(const char *text)
     if (!instant_parse(text, &us)) {
         char printed[INSTANT_TEXT_BYTES];
         instant_print(us, printed);
-        /* An offset may move the year below 0 or past 9999, which has no text that is read again. */
+        /*
+         * An offset may move the year below 0 or past 9999, which has no text that is read again.
+         */
         if (printed[0] != '-' && printed[4] == '-') {
             REQUIRE(!instant_parse(printed, &again) && again == us);
         }

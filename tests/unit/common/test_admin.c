@@ -7,7 +7,8 @@
 
 #include "tests/unit/common/unit.h"
 
-static const struct metric_desc table[] = {{.name = "engenho_scrapes", .type = METRIC_GAUGE, .help = "Scrapes."}};
+static const struct metric_desc table[] = {
+    {.name = "engenho_scrapes", .type = METRIC_GAUGE, .help = "Scrapes."}};
 
 static struct event_base *base;
 static struct metrics *metrics;
@@ -30,8 +31,11 @@ static void before_scrape(void *context)
 
 static struct admin *listen_on(const char *address, struct error *error)
 {
-    struct admin_options options = {.address = address, .metrics = metrics, .before_scrape = before_scrape,
-                                    .ready = is_ready, .context = metrics};
+    struct admin_options options = {.address = address,
+                                    .metrics = metrics,
+                                    .before_scrape = before_scrape,
+                                    .ready = is_ready,
+                                    .context = metrics};
     return admin_new(base, &options, error);
 }
 
@@ -61,7 +65,8 @@ static char answer[200000];
 static const char *ask(const char *request)
 {
     int client = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(admin_port(admin)),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(admin_port(admin)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(write(client, request, strlen(request)), (ssize_t)strlen(request));
@@ -79,7 +84,8 @@ static const char *ask(const char *request)
     return answer;
 }
 
-#define GET(path, headers) ask("GET " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" headers "\r\n")
+#define GET(path, headers)                                                                         \
+    ask("GET " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" headers "\r\n")
 
 static void metrics_are_brought_up_to_date_and_shown(void **state)
 {
@@ -97,7 +103,8 @@ static void openmetrics_is_given_to_whom_asks_for_it(void **state)
 {
     (void)state;
     GET("/metrics", "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n");
-    assert_contains(answer, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_contains(answer,
+                    "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_contains(answer, "# EOF\n");
 }
 
@@ -119,7 +126,9 @@ static void there_is_nothing_else(void **state)
     (void)state;
     assert_contains(GET("/", ""), "HTTP/1.1 404");
     assert_contains(GET("/metrics/../secret", ""), "HTTP/1.1 404");
-    assert_null(strstr(ask("POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "200 OK"));
+    assert_null(strstr(
+        ask("POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+        "200 OK"));
 }
 
 static void a_request_without_end_is_refused(void **state)
@@ -140,7 +149,8 @@ static void a_port_in_use_is_named_with_what_to_do(void **state)
     snprintf(address, sizeof address, "127.0.0.1:%d", admin_port(admin));
     assert_null(listen_on(address, &error));
     assert_contains(error.text, address);
-    assert_contains(error.text, "is in use: choose another with --admin-listen, or stop what listens there");
+    assert_contains(error.text,
+                    "is in use: choose another with --admin-listen, or stop what listens there");
     assert_null(listen_on("nonsense", &error));
     assert_contains(error.text, "HOST:PORT");
     assert_null(listen_on("203.0.113.7:0", &error));

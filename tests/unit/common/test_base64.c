@@ -34,9 +34,9 @@ static void the_vectors_of_rfc_4648_hold(void **state)
 static void what_is_not_well_formed_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"Z",    "Zg",   "Zg=",   "Zg===",    "=",        "====", "Z===", "Zh==",
-                                      "Zm9=", "Z*==", "Zm8 ",  "Zg==Zg==", "Zm8=Zm8=", "Zg=a", "Zm9v\n",
-                                      "Zm-_", "\xc3\xa9gg", "=m9v"};
+    static const char *const bad[] = {
+        "Z",    "Zg",   "Zg=",      "Zg===",    "=",    "====",   "Z===", "Zh==",       "Zm9=",
+        "Z*==", "Zm8 ", "Zg==Zg==", "Zm8=Zm8=", "Zg=a", "Zm9v\n", "Zm-_", "\xc3\xa9gg", "=m9v"};
     uint8_t data[16];
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         size_t bytes = 99;

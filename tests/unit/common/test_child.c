@@ -9,7 +9,10 @@
 
 #include "tests/unit/common/unit.h"
 
-/* A shell that runs `script`; what it writes to stdout comes back in `output`, and how it ended as the result. */
+/*
+ * A shell that runs `script`; what it writes to stdout comes back in `output`, and how it ended as
+ * the result.
+ */
 static int run(const char *script, struct child_options options, char *output, size_t bytes)
 {
     const char *argv[] = {"sh", "-c", script, NULL};
@@ -39,7 +42,8 @@ static void a_program_runs_with_its_output_and_directory(void **state)
 {
     (void)state;
     char output[256];
-    int status = run("pwd; exit 3", (struct child_options){.directory = "/usr", .fd3 = -1}, output, sizeof output);
+    int status = run("pwd; exit 3", (struct child_options){.directory = "/usr", .fd3 = -1}, output,
+                     sizeof output);
     assert_string_equal(output, "/usr\n");
     assert_int_equal(WEXITSTATUS(status), 3);
 }
@@ -49,7 +53,8 @@ static void the_environment_is_what_was_given(void **state)
     (void)state;
     char output[256];
     const char *environment[] = {"ONLY=this", NULL};
-    run("echo $ONLY-$HOME", (struct child_options){.environment = (char *const *)environment, .fd3 = -1}, output,
+    run("echo $ONLY-$HOME",
+        (struct child_options){.environment = (char *const *)environment, .fd3 = -1}, output,
         sizeof output);
     assert_string_equal(output, "this-\n");
 }
@@ -62,7 +67,8 @@ static void descriptor_3_arrives_and_all_others_are_closed(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     int stray = open("/dev/null", O_RDONLY);
     int high = fcntl(stray, F_DUPFD, 200);
-    run("echo hello >&3; ls /proc/self/fd | wc -l", (struct child_options){.fd3 = pair[1]}, output, sizeof output);
+    run("echo hello >&3; ls /proc/self/fd | wc -l", (struct child_options){.fd3 = pair[1]}, output,
+        sizeof output);
     assert_int_equal(read(pair[0], text, sizeof text - 1), 6);
     assert_string_equal(text, "hello\n");
     /* 0 to 3, and the one with which ls reads the directory. */
@@ -77,7 +83,8 @@ static void without_descriptor_3_nothing_is_there(void **state)
 {
     (void)state;
     char output[256];
-    run("test -e /proc/self/fd/3 || echo none", (struct child_options){.fd3 = -1}, output, sizeof output);
+    run("test -e /proc/self/fd/3 || echo none", (struct child_options){.fd3 = -1}, output,
+        sizeof output);
     assert_string_equal(output, "none\n");
 }
 
@@ -90,8 +97,8 @@ static void a_child_in_its_own_group_has_no_signals_blocked(void **state)
     sigaddset(&blocked, SIGTERM);
     sigprocmask(SIG_BLOCK, &blocked, &before);
     /* It leads its group, so that killing the group does not reach us. */
-    int status = run("kill -TERM 0; echo survived", (struct child_options){.own_group = true, .fd3 = -1}, output,
-                     sizeof output);
+    int status = run("kill -TERM 0; echo survived",
+                     (struct child_options){.own_group = true, .fd3 = -1}, output, sizeof output);
     sigprocmask(SIG_SETMASK, &before, NULL);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGTERM);
@@ -102,7 +109,10 @@ static void a_missing_program_is_said_and_leaves_no_child(void **state)
 {
     (void)state;
     const char *argv[] = {"x", NULL};
-    struct child_options options = {.path = "/nonexistent/program", .argv = (char *const *)argv, .fd3 = -1, .out_fd = -1,
+    struct child_options options = {.path = "/nonexistent/program",
+                                    .argv = (char *const *)argv,
+                                    .fd3 = -1,
+                                    .out_fd = -1,
                                     .err_fd = -1};
     pid_t pid = 77;
     struct error error;
@@ -127,8 +137,12 @@ static void the_death_of_the_parent_is_noticed(void **state)
     pid_t parent = fork();
     if (!parent) {
         const char *argv[] = {"sleep", "1000", NULL};
-        struct child_options options = {.path = "/bin/sleep", .argv = (char *const *)argv, .fd3 = ends[1], .out_fd = -1,
-                                        .err_fd = -1, .parent_death_signal = SIGKILL};
+        struct child_options options = {.path = "/bin/sleep",
+                                        .argv = (char *const *)argv,
+                                        .fd3 = ends[1],
+                                        .out_fd = -1,
+                                        .err_fd = -1,
+                                        .parent_death_signal = SIGKILL};
         pid_t pid;
         _exit(child_start(&options, &pid, NULL) ? 1 : 0);
     }
@@ -148,7 +162,8 @@ static void an_end_is_described_in_words(void **state)
     char output[16], text[64];
     child_describe(run("exit 1", (struct child_options){.fd3 = -1}, output, sizeof output), text);
     assert_string_equal(text, "exited with code 1");
-    child_describe(run("kill -9 $$", (struct child_options){.fd3 = -1}, output, sizeof output), text);
+    child_describe(run("kill -9 $$", (struct child_options){.fd3 = -1}, output, sizeof output),
+                   text);
     assert_string_equal(text, "was killed by signal 9 (Killed)");
 }
 

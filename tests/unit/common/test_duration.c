@@ -231,7 +231,8 @@ static void dates_agree_with_the_c_library_over_a_thousand_years(void **state)
     struct random random;
     random_init(&random, 7);
     for (int i = 0; i < 20000; i++) {
-        int64_t seconds = (int64_t)random_below(&random, UINT64_C(31556952000)) - INT64_C(15778476000);
+        int64_t seconds =
+            (int64_t)random_below(&random, UINT64_C(31556952000)) - INT64_C(15778476000);
         time_t at = (time_t)seconds;
         struct tm utc;
         assert_non_null(gmtime_r(&at, &utc));

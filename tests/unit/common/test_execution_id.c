@@ -9,7 +9,8 @@ static void an_id_comes_back_with_slashes_in_its_production(void **state)
     (void)state;
     char text[EXECUTION_ID_BYTES_MAX];
     struct execution_id id;
-    size_t length = execution_id_print("default", "events", 3, INT64_C(9007199254740993), "area 1/pump/overheat", text);
+    size_t length = execution_id_print("default", "events", 3, INT64_C(9007199254740993),
+                                       "area 1/pump/overheat", text);
     assert_string_equal(text, "default/events/3/9007199254740993/area 1/pump/overheat");
     assert_int_equal(length, strlen(text));
     assert_int_equal(execution_id_parse(text, &id), 0);
@@ -38,7 +39,8 @@ static void on_demand_the_production_is_empty(void **state)
 static void the_longest_of_everything_fits(void **state)
 {
     (void)state;
-    char agent[AGENT_NAME_BYTES_MAX + 1], topic[250], production[NAME_BYTES_MAX + 1], text[EXECUTION_ID_BYTES_MAX];
+    char agent[AGENT_NAME_BYTES_MAX + 1], topic[250], production[NAME_BYTES_MAX + 1],
+        text[EXECUTION_ID_BYTES_MAX];
     memset(agent, 'a', sizeof agent);
     memset(topic, 't', sizeof topic);
     memset(production, 'p', sizeof production);

@@ -11,8 +11,10 @@ static void a_value_is_its_name_without_the_enums(void **state)
 {
     (void)state;
     assert_string_equal(label_of(&engenho__trigger_kind__descriptor, 5), "simulation");
-    assert_string_equal(label_of(&engenho__outcome__descriptor, ENGENHO__OUTCOME__OUTCOME_TIMED_OUT), "timed_out");
-    assert_string_equal(label_of(&engenho__overlap_policy__descriptor, ENGENHO__OVERLAP_POLICY__OVERLAP_POLICY_QUEUE_ONE),
+    assert_string_equal(
+        label_of(&engenho__outcome__descriptor, ENGENHO__OUTCOME__OUTCOME_TIMED_OUT), "timed_out");
+    assert_string_equal(label_of(&engenho__overlap_policy__descriptor,
+                                 ENGENHO__OVERLAP_POLICY__OVERLAP_POLICY_QUEUE_ONE),
                         "queue_one");
 }
 
@@ -42,7 +44,8 @@ static void other_words_are_refused(void **state)
     int value = 77;
     assert_int_equal(label_parse(&engenho__trigger_kind__descriptor, "Event", &value), -EINVAL);
     assert_int_equal(label_parse(&engenho__trigger_kind__descriptor, "", &value), -EINVAL);
-    assert_int_equal(label_parse(&engenho__trigger_kind__descriptor, "TRIGGER_KIND_EVENT", &value), -EINVAL);
+    assert_int_equal(label_parse(&engenho__trigger_kind__descriptor, "TRIGGER_KIND_EVENT", &value),
+                     -EINVAL);
     assert_int_equal(value, 77);
 }
 

@@ -48,12 +48,15 @@ static const char *catch_line(void)
 static void a_line_is_json_with_its_fields_in_order(void **state)
 {
     (void)state;
-    log_warn("lane taken", LOG_TEXT("topic", "events"), LOG_INT("partition", -3), LOG_REAL("ratio", 0.25),
-             LOG_BOOL("clean", true), LOG_TEXT("owner", NULL), LOG_REAL("nothing", NAN));
+    log_warn("lane taken", LOG_TEXT("topic", "events"), LOG_INT("partition", -3),
+             LOG_REAL("ratio", 0.25), LOG_BOOL("clean", true), LOG_TEXT("owner", NULL),
+             LOG_REAL("nothing", NAN));
     const char *line = catch_line();
     assert_int_equal(strncmp(line, "{\"time\":\"20", 11), 0);
-    assert_contains(line, "Z\",\"level\":\"warn\",\"component\":\"tests\",\"message\":\"lane taken\",\"topic\":\"events\","
-                          "\"partition\":-3,\"ratio\":0.25,\"clean\":true,\"owner\":null,\"nothing\":null}\n");
+    assert_contains(
+        line,
+        "Z\",\"level\":\"warn\",\"component\":\"tests\",\"message\":\"lane taken\",\"topic\":\"events\","
+        "\"partition\":-3,\"ratio\":0.25,\"clean\":true,\"owner\":null,\"nothing\":null}\n");
     assert_int_equal(strlen("2026-01-31T12:00:00.123456Z"), strcspn(line + 9, "\""));
 }
 

@@ -9,10 +9,21 @@ static const double bounds[] = {0.5, 1, 2.5, 0};
 
 static const struct metric_desc table[] = {
     {.name = "engenho_plain_total", .type = METRIC_COUNTER, .help = "Counts \\ with\na line."},
-    {.name = "engenho_labelled_total", .type = METRIC_COUNTER, .help = "With labels.", .labels = {"agent", "outcome"}},
+    {.name = "engenho_labelled_total",
+     .type = METRIC_COUNTER,
+     .help = "With labels.",
+     .labels = {"agent", "outcome"}},
     {.name = "engenho_level", .type = METRIC_GAUGE, .help = "A level | of \"something\"."},
-    {.name = "engenho_wait_seconds", .type = METRIC_HISTOGRAM, .help = "A wait.", .labels = {"agent"}, .buckets = bounds},
-    {.name = "engenho_small_total", .type = METRIC_COUNTER, .help = "Bounded.", .labels = {"x"}, .series_max = 2},
+    {.name = "engenho_wait_seconds",
+     .type = METRIC_HISTOGRAM,
+     .help = "A wait.",
+     .labels = {"agent"},
+     .buckets = bounds},
+    {.name = "engenho_small_total",
+     .type = METRIC_COUNTER,
+     .help = "Bounded.",
+     .labels = {"x"},
+     .series_max = 2},
     {.name = "engenho_seconds_sum", .type = METRIC_COUNTER, .help = "A counter of another name."},
 };
 
@@ -54,11 +65,14 @@ static void counters_without_labels_start_at_zero_and_gauges_when_set(void **sta
 static void a_series_is_found_again_by_its_labels(void **state)
 {
     (void)state;
-    struct metric *metric = metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("default", "failed"));
+    struct metric *metric =
+        metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("default", "failed"));
     metric_add(metric, 1);
-    metric_add(metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("default", "failed")), 2);
+    metric_add(
+        metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("default", "failed")), 2);
     /* Values that are the same when joined are not the same series. */
-    metric_add(metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("defaultf", "ailed")), 10);
+    metric_add(
+        metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("defaultf", "ailed")), 10);
     metric_add(metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("", "")), 20);
     assert_true(metric_value(metric) == 3);
     const char *out = written(METRICS_TEXT);
@@ -70,7 +84,9 @@ static void a_series_is_found_again_by_its_labels(void **state)
 static void label_values_and_help_are_escaped(void **state)
 {
     (void)state;
-    metric_add(metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("a\"b\\c\nd", "\xc3\xa9")), 1);
+    metric_add(
+        metrics_series(metrics, "engenho_labelled_total", METRIC_VALUES("a\"b\\c\nd", "\xc3\xa9")),
+        1);
     const char *out = written(METRICS_TEXT);
     assert_contains(out, "{agent=\"a\\\"b\\\\c\\nd\",outcome=\"\xc3\xa9\"} 1\n");
     assert_contains(out, "# HELP engenho_plain_total Counts \\\\ with\\na line.\n");
@@ -79,7 +95,8 @@ static void label_values_and_help_are_escaped(void **state)
 static void a_histogram_sums_up_its_buckets(void **state)
 {
     (void)state;
-    struct metric *metric = metrics_series(metrics, "engenho_wait_seconds", METRIC_VALUES("default"));
+    struct metric *metric =
+        metrics_series(metrics, "engenho_wait_seconds", METRIC_VALUES("default"));
     metric_observe(metric, 0);
     metric_observe(metric, 0.5);
     metric_observe(metric, 0.75);
@@ -174,9 +191,12 @@ static void every_process_says_what_it_is_and_what_it_takes(void **state)
     const char *out = written(METRICS_TEXT);
     assert_contains(out, "engenho_build_info{version=\"" ENGENHO_VERSION "\",revision=\"");
     assert_contains(out, ",component=\"tests\",librdkafka=\"2.14.2\"} 1\n");
-    static const char *const names[] = {"process_cpu_seconds_total ", "process_resident_memory_bytes ",
-                                        "process_virtual_memory_bytes ", "process_start_time_seconds ",
-                                        "process_open_fds ", "process_max_fds "};
+    static const char *const names[] = {"process_cpu_seconds_total ",
+                                        "process_resident_memory_bytes ",
+                                        "process_virtual_memory_bytes ",
+                                        "process_start_time_seconds ",
+                                        "process_open_fds ",
+                                        "process_max_fds "};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         char line[80];
         snprintf(line, sizeof line, "\n%s", names[i]);
@@ -200,8 +220,11 @@ static void an_exposition_past_the_buffers_maximum_fails(void **state)
 static void thousands_of_series_are_found_quickly_and_shown_in_order(void **state)
 {
     (void)state;
-    static const struct metric_desc wide[] = {
-        {.name = "engenho_wide_total", .type = METRIC_COUNTER, .help = "x", .labels = {"n"}, .series_max = 20000}};
+    static const struct metric_desc wide[] = {{.name = "engenho_wide_total",
+                                               .type = METRIC_COUNTER,
+                                               .help = "x",
+                                               .labels = {"n"},
+                                               .series_max = 20000}};
     struct metrics *many = metrics_new("tests", wide, 1);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 20000; i++) {
@@ -213,7 +236,8 @@ static void thousands_of_series_are_found_quickly_and_shown_in_order(void **stat
     struct buf out;
     buf_init(&out, 4 << 20);
     assert_int_equal(metrics_write(many, METRICS_TEXT, &out), 0);
-    assert_contains((char *)out.data, "engenho_wide_total{n=\"0\"} 2\nengenho_wide_total{n=\"1\"} 2\n");
+    assert_contains((char *)out.data,
+                    "engenho_wide_total{n=\"0\"} 2\nengenho_wide_total{n=\"1\"} 2\n");
     assert_contains((char *)out.data, "engenho_wide_total{n=\"19999\"} 2\n");
     buf_release(&out);
     metrics_free(many);
@@ -229,7 +253,8 @@ static void the_markdown_names_types_and_labels(void **state)
     metrics_print_markdown("engenho-test", table, ARRAY_SIZE(table), file);
     fclose(file);
     assert_contains(out, "## engenho-test\n");
-    assert_contains(out, "| `engenho_labelled_total` | counter | agent, outcome | With labels. |\n");
+    assert_contains(out,
+                    "| `engenho_labelled_total` | counter | agent, outcome | With labels. |\n");
     assert_contains(out, "A level \\| of");
     free(out);
 }

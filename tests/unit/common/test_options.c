@@ -19,22 +19,59 @@ struct config {
 static const char *const levels[] = {"debug", "info", "warn", NULL};
 
 static const struct option list[] = {
-    {.name = "kafka", .type = OPTION_TEXT, .offset = offsetof(struct config, kafka), .required = true,
-     .placeholder = "HOST:PORT", .help = "Kafka's bootstrap servers"},
-    {.name = "password", .type = OPTION_TEXT, .offset = offsetof(struct config, password), .secret = true,
-     .initial = "hunter2", .help = "what opens the door"},
-    {.name = "max-inflight", .type = OPTION_INT, .offset = offsetof(struct config, inflight), .initial = "64", .min = 1,
-     .max = 1000, .help = "executions at once"},
-    {.name = "offset", .type = OPTION_INT, .offset = offsetof(struct config, offset), .min = -10, .max = 10,
+    {.name = "kafka",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct config, kafka),
+     .required = true,
+     .placeholder = "HOST:PORT",
+     .help = "Kafka's bootstrap servers"},
+    {.name = "password",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct config, password),
+     .secret = true,
+     .initial = "hunter2",
+     .help = "what opens the door"},
+    {.name = "max-inflight",
+     .type = OPTION_INT,
+     .offset = offsetof(struct config, inflight),
+     .initial = "64",
+     .min = 1,
+     .max = 1000,
+     .help = "executions at once"},
+    {.name = "offset",
+     .type = OPTION_INT,
+     .offset = offsetof(struct config, offset),
+     .min = -10,
+     .max = 10,
      .help = "a number below or above zero"},
-    {.name = "wait", .type = OPTION_DURATION, .offset = offsetof(struct config, wait_us), .initial = "60s",
-     .min = 1000, .max = INT64_C(3600000000), .help = "how long to wait"},
-    {.name = "memory", .type = OPTION_BYTES, .offset = offsetof(struct config, memory_bytes), .initial = "16MiB",
-     .min = 8192, .max = INT64_C(1) << 40, .help = "a | b bytes"},
-    {.name = "verbose", .type = OPTION_BOOL, .offset = offsetof(struct config, verbose), .help = "say more"},
-    {.name = "log-level", .type = OPTION_CHOICE, .offset = offsetof(struct config, level), .initial = "info",
-     .choices = levels, .help = "the least level that is logged"},
-    {.name = "plain", .type = OPTION_INT, .offset = offsetof(struct config, plain), .help = "a number without limits"},
+    {.name = "wait",
+     .type = OPTION_DURATION,
+     .offset = offsetof(struct config, wait_us),
+     .initial = "60s",
+     .min = 1000,
+     .max = INT64_C(3600000000),
+     .help = "how long to wait"},
+    {.name = "memory",
+     .type = OPTION_BYTES,
+     .offset = offsetof(struct config, memory_bytes),
+     .initial = "16MiB",
+     .min = 8192,
+     .max = INT64_C(1) << 40,
+     .help = "a | b bytes"},
+    {.name = "verbose",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct config, verbose),
+     .help = "say more"},
+    {.name = "log-level",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(struct config, level),
+     .initial = "info",
+     .choices = levels,
+     .help = "the least level that is logged"},
+    {.name = "plain",
+     .type = OPTION_INT,
+     .offset = offsetof(struct config, plain),
+     .help = "a number without limits"},
 };
 
 static const struct option_table table = {.program = "engenho-test",
@@ -70,7 +107,8 @@ static int no_variables(void **state)
 }
 
 #define PARSE(...) parse(&table, (const char *[]){"engenho-test", __VA_ARGS__, NULL})
-#define PARSE_OPERANDS(...) parse(&with_operands, (const char *[]){"engenho-test", __VA_ARGS__, NULL})
+#define PARSE_OPERANDS(...)                                                                        \
+    parse(&with_operands, (const char *[]){"engenho-test", __VA_ARGS__, NULL})
 
 static enum options_result parse(const struct option_table *which, const char **argv)
 {
@@ -109,8 +147,9 @@ static void what_is_not_given_has_its_initial_value(void **state)
 static void values_follow_or_stand_behind_an_equals_sign(void **state)
 {
     (void)state;
-    assert_int_equal(PARSE("--kafka=a:1", "--max-inflight", "7", "--offset=-10", "--wait=000.00:00:02", "--memory",
-                           "64KiB", "--verbose", "--log-level=warn", "--plain=0"),
+    assert_int_equal(PARSE("--kafka=a:1", "--max-inflight", "7", "--offset=-10",
+                           "--wait=000.00:00:02", "--memory", "64KiB", "--verbose",
+                           "--log-level=warn", "--plain=0"),
                      OPTIONS_RUN);
     assert_string_equal(config.kafka, "a:1");
     assert_int_equal(config.inflight, 7);
@@ -131,7 +170,8 @@ static void values_follow_or_stand_behind_an_equals_sign(void **state)
 static void an_unknown_option_is_named(void **state)
 {
     (void)state;
-    assert_refused(PARSE("--kafka=a:1", "--max-infligth=3"), "no option --max-infligth:", "engenho-test --help");
+    assert_refused(PARSE("--kafka=a:1", "--max-infligth=3"),
+                   "no option --max-infligth:", "engenho-test --help");
     assert_refused(PARSE("--kafka=a:1", "-v"), "no option -v:", "two dashes");
     assert_refused(PARSE("--kafk=a:1"), "--kafk:", "--help");
     assert_refused(PARSE("--=1"), "no option", "--help");
@@ -140,7 +180,8 @@ static void an_unknown_option_is_named(void **state)
 static void a_missing_value_is_said_with_what_it_takes(void **state)
 {
     (void)state;
-    assert_refused(PARSE("--kafka=a:1", "--max-inflight"), "--max-inflight has no value", "from 1 to 1000");
+    assert_refused(PARSE("--kafka=a:1", "--max-inflight"), "--max-inflight has no value",
+                   "from 1 to 1000");
     assert_refused(PARSE("--kafka"), "--kafka has no value", "HOST:PORT");
 }
 
@@ -154,31 +195,35 @@ static void a_required_option_must_be_there(void **state)
 static void values_out_of_limits_are_refused(void **state)
 {
     (void)state;
-    assert_refused(PARSE("--kafka=a", "--max-inflight=0"), "--max-inflight takes a whole number from 1 to 1000", "'0'");
+    assert_refused(PARSE("--kafka=a", "--max-inflight=0"),
+                   "--max-inflight takes a whole number from 1 to 1000", "'0'");
     assert_refused(PARSE("--kafka=a", "--max-inflight=1001"), "from 1 to 1000", "'1001'");
     assert_int_equal(PARSE("--kafka=a", "--max-inflight=1000"), OPTIONS_RUN);
     assert_refused(PARSE("--kafka=a", "--offset=-11"), "from -10 to 10", "'-11'");
     assert_refused(PARSE("--kafka=a", "--plain=-1"), "--plain takes a whole number from 0", "'-1'");
     assert_refused(PARSE("--kafka=a", "--wait=500us"), "from 1ms to 1h", "'500us'");
     assert_refused(PARSE("--kafka=a", "--memory=1KiB"), "from 8KiB to 1TiB", "'1KiB'");
-    assert_refused(PARSE("--kafka=a", "--plain=9223372036854775808"), "--plain", "'9223372036854775808'");
+    assert_refused(PARSE("--kafka=a", "--plain=9223372036854775808"), "--plain",
+                   "'9223372036854775808'");
     assert_refused(PARSE("--kafka=a", "--memory=9999999999TiB"), "--memory", "from 8KiB");
 }
 
 static void values_of_another_kind_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"--max-inflight=",    "--max-inflight=x", "--max-inflight=1.5", "--max-inflight= 1",
-                                "--max-inflight=1 ",  "--max-inflight=+1", "--max-inflight=0x10", "--wait=60",
-                                "--wait=",            "--memory=1KB",      "--memory=1kib",      "--memory=",
-                                "--verbose=yes",      "--verbose=",        "--log-level=INFO",   "--log-level="};
+    static const char *const bad[] = {
+        "--max-inflight=",   "--max-inflight=x",  "--max-inflight=1.5",  "--max-inflight= 1",
+        "--max-inflight=1 ", "--max-inflight=+1", "--max-inflight=0x10", "--wait=60",
+        "--wait=",           "--memory=1KB",      "--memory=1kib",       "--memory=",
+        "--verbose=yes",     "--verbose=",        "--log-level=INFO",    "--log-level="};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         if (PARSE("--kafka=a", bad[i]) != OPTIONS_WRONG) {
             fail_msg("%s was not refused", bad[i]);
         }
         assert_contains(error.text, " takes ");
     }
-    assert_refused(PARSE("--kafka=a", "--log-level=loud"), "--log-level takes one of debug, info, warn", "'loud'");
+    assert_refused(PARSE("--kafka=a", "--log-level=loud"),
+                   "--log-level takes one of debug, info, warn", "'loud'");
 }
 
 static void the_environment_fills_in_and_the_command_line_wins(void **state)
@@ -263,7 +308,9 @@ static void the_markdown_is_a_table_that_no_bar_breaks(void **state)
     (void)state;
     char *text = printed(options_print_markdown);
     assert_contains(text, "## engenho-test\n\nTests option tables.\n");
-    assert_contains(text, "| `--kafka` | `ENGENHO_KAFKA` | HOST:PORT | required | Kafka's bootstrap servers |\n");
+    assert_contains(
+        text,
+        "| `--kafka` | `ENGENHO_KAFKA` | HOST:PORT | required | Kafka's bootstrap servers |\n");
     assert_contains(text, "| a \\| b bytes |\n");
     assert_null(strstr(text, "hunter2"));
     free(text);
@@ -275,8 +322,8 @@ static void a_wrong_secret_is_not_repeated(void **state)
     struct option secret = list[2];
     secret.secret = true;
     struct option_table one = {.program = "engenho-test", .options = &secret, .count = 1};
-    assert_refused(parse(&one, (const char *[]){"engenho-test", "--max-inflight=tiger", NULL}), "--max-inflight takes",
-                   "from 1 to 1000");
+    assert_refused(parse(&one, (const char *[]){"engenho-test", "--max-inflight=tiger", NULL}),
+                   "--max-inflight takes", "from 1 to 1000");
     assert_null(strstr(error.text, "tiger"));
 }
 

@@ -19,7 +19,10 @@ static void a_field_that_an_old_reader_does_not_know_is_ignored(void **state)
     event.timestamp_us = 1769860800000000;
     uint8_t bytes[256];
     size_t length = engenho__event__pack(&event, bytes);
-    /* Field 1000 with a varint, a text and 8 bytes: what a later version might write, of every wire type. */
+    /*
+     * Field 1000 with a varint, a text and 8 bytes: what a later version might write, of every wire
+     * type.
+     */
     static const uint8_t later[] = {0xc0, 0x3e, 0x96, 0x01, 0xca, 0x3e, 0x03, 'n', 'e', 'w',
                                     0xd1, 0x3e, 1,    2,    3,    4,    5,    6,   7,   8};
     memcpy(bytes + length, later, sizeof later);
@@ -110,7 +113,8 @@ static void commit_metadata_in_base64_is_far_below_kafkas_limit(void **state)
     metadata.unclean_starts = UINT32_MAX;
     metadata.one_by_one = true;
     metadata.suspect_offset = INT64_MAX;
-    assert_true(BASE64_TEXT_BYTES(engenho__commit_metadata__get_packed_size(&metadata)) - 1 <= 4096);
+    assert_true(BASE64_TEXT_BYTES(engenho__commit_metadata__get_packed_size(&metadata)) - 1 <=
+                4096);
 }
 
 int main(void)

@@ -28,9 +28,13 @@ static struct when_value look_up(void *context, enum when_name name, const char 
     case WHEN_NAME_TIMESTAMP:
         return e->timestamp;
     case WHEN_NAME_PAYLOAD:
-        return !strcmp(member, "level") ? INTEGER(3) : !strcmp(member, "open") ? BOOLEAN(1) : (struct when_value){0};
+        return !strcmp(member, "level")  ? INTEGER(3)
+               : !strcmp(member, "open") ? BOOLEAN(1)
+                                         : (struct when_value){0};
     case WHEN_NAME_FIELDS:
-        return !strcmp(member, "Responsável") ? TEXT("Ana") : !strcmp(member, "a.b-c") ? INTEGER(1) : (struct when_value){0};
+        return !strcmp(member, "Responsável") ? TEXT("Ana")
+               : !strcmp(member, "a.b-c")     ? INTEGER(1)
+                                              : (struct when_value){0};
     }
     return (struct when_value){0};
 }
@@ -38,7 +42,9 @@ static struct when_value look_up(void *context, enum when_name name, const char 
 static int standard_event(void **state)
 {
     (void)state;
-    event = (struct event){.value = NUMBER(101.5), .previous = NUMBER(99), .quality = INTEGER(0),
+    event = (struct event){.value = NUMBER(101.5),
+                           .previous = NUMBER(99),
+                           .quality = INTEGER(0),
                            .timestamp = INTEGER(INT64_C(1769860800000000))};
     return 0;
 }

@@ -5,11 +5,11 @@
 #define ENGENHO_TESTS_UNIT_COMMON_UNIT_H
 
 /* clang-format off: cmocka.h needs the others before it */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 /* clang-format on */
 
 #include <stdio.h>
@@ -17,11 +17,11 @@
 #include <string.h>
 
 /* `part` stands in `whole`; else say both. */
-#define assert_contains(whole, part)                                                                                   \
-    do {                                                                                                               \
-        if (!strstr((whole), (part))) {                                                                                \
-            fail_msg("'%s' is not in '%s'", (part), (whole));                                                          \
-        }                                                                                                              \
+#define assert_contains(whole, part)                                                               \
+    do {                                                                                           \
+        if (!strstr((whole), (part))) {                                                            \
+            fail_msg("'%s' is not in '%s'", (part), (whole));                                      \
+        }                                                                                          \
     } while (0)
 
 #endif
