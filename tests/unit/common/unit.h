@@ -4,13 +4,11 @@
 #ifndef ENGENHO_TESTS_UNIT_COMMON_UNIT_H
 #define ENGENHO_TESTS_UNIT_COMMON_UNIT_H
 
-/* clang-format off: cmocka.h needs the others before it */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* clang-format on */
+#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
