@@ -237,7 +237,7 @@ void interpreter_read(struct interpreter *self)
         /* It may end by itself in a moment; if it does not, it is not heard any more. */
         event_del(self->readable);
         if (self->state == INTERPRETER_BUSY || self->state == INTERPRETER_STARTING) {
-            interpreter_kill(self, EXIT_CRASH);
+            interpreter_kill(self, self->got_ready ? EXIT_CRASH : EXIT_START);
         } else if (self->state == INTERPRETER_IDLE) {
             interpreter_kill(self, EXIT_RECYCLE);
         }
