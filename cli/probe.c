@@ -27,7 +27,7 @@ static int wait_for(int fd, short events, int64_t until_us)
     return left_ms > 0 && poll(&wait, 1, (int)left_ms) == 1 ? 0 : -ETIMEDOUT;
 }
 
-static int connect_to(const char *text, int64_t until_us)
+int probe_connect(const char *text, int64_t until_us)
 {
     struct address address;
     char port[8];
@@ -111,7 +111,7 @@ bool probe_answers(enum probe_type type, const char *address, char *reason, size
         question = http;
         enough = sizeof(answer);
     }
-    int fd = connect_to(address, until_us);
+    int fd = probe_connect(address, until_us);
     if (fd < 0) {
         (void)snprintf(reason, reason_bytes, "%s does not accept connections: %s", address, strerror(-fd));
         return false;

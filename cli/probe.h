@@ -26,4 +26,7 @@ enum probe_type {
  */
 MUST_CHECK bool probe_answers(enum probe_type type, const char *address, char *reason, size_t reason_bytes);
 
+/* A connection (non-blocking) to HOST:PORT, made before `until_us` (monotonic). Returns its descriptor, or -errno. */
+MUST_CHECK int probe_connect(const char *address, int64_t until_us);
+
 #endif

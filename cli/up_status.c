@@ -13,7 +13,7 @@ static const char *const phases[] = {"starting", "running", "stopping", "stopped
 
 char *up_console_url(const struct up *up)
 {
-    return memory_print("http://%s/console/#token=%s", up->plan.api, up->token);
+    return memory_print("http://%s/#token=%s", up->plan.api, up->token);
 }
 
 void up_write_status(struct up *up)
