@@ -25,16 +25,20 @@ static const struct field_desc {
     [FIELD_HOURS] = {"hours", 0, 23, "0 to 23", NULL},
     [FIELD_DAYS] = {"day of month", 1, 31, "1 to 31, or L for the last day", NULL},
     [FIELD_MONTHS] = {"month", 1, 12, "1 to 12, or JAN to DEC",
-                      (const char *const[]){"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV",
-                                            "DEC", NULL}},
+                      (const char *const[]){"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG",
+                                            "SEP", "OCT", "NOV", "DEC", NULL}},
     [FIELD_WEEKDAYS] = {"day of week", 0, 7, "0 to 7 (0 and 7 are Sunday), or SUN to SAT",
-                        (const char *const[]){"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", NULL}},
+                        (const char *const[]){"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT",
+                                              NULL}},
 };
 
-static int refuse(const struct field_desc *field, const char *text, size_t length, struct error *error)
+static int refuse(const struct field_desc *field, const char *text, size_t length,
+                  struct error *error)
 {
-    return error_set(error, -EINVAL, "cron: '%.*s' is not right for %s: it takes %s, with lists (1,5), ranges (1-5), * and steps (*/5)",
-                     (int)length, text, field->name, field->takes);
+    return error_set(
+        error, -EINVAL,
+        "cron: '%.*s' is not right for %s: it takes %s, with lists (1,5), ranges (1-5), * and steps (*/5)",
+        (int)length, text, field->name, field->takes);
 }
 
 /* One value at *text, a number or a name; moves *text behind it. Returns it, or -1. */
@@ -53,7 +57,8 @@ static int parse_value(const struct field_desc *field, const char **text, const 
         return value >= field->min ? value : -1;
     }
     for (int i = 0; field->names != NULL && field->names[i] != NULL; i++) {
-        if (end - at >= 3 && !strncasecmp(at, field->names[i], 3) && (end - at == 3 || !isalpha((unsigned char)at[3]))) {
+        if (end - at >= 3 && !strncasecmp(at, field->names[i], 3) &&
+            (end - at == 3 || !isalpha((unsigned char)at[3]))) {
             *text = at + 3;
             return field->min + i;
         }
@@ -81,7 +86,8 @@ static bool parse_step(const char *text, const char *end, int max, int *ret_step
 }
 
 /* One item of a list: `*`, a value or a range, with or without a step. */
-static int parse_item(const struct field_desc *field, const char *text, size_t length, uint64_t *set, struct error *error)
+static int parse_item(const struct field_desc *field, const char *text, size_t length,
+                      uint64_t *set, struct error *error)
 {
     const char *end = text + length, *at = text;
     int from = field->min, to = field->max, step = 1;
@@ -114,8 +120,8 @@ static int parse_item(const struct field_desc *field, const char *text, size_t l
     return 0;
 }
 
-static int parse_field(enum field number, const char *text, size_t length, struct cron *cron, uint64_t *ret_set,
-                       struct error *error)
+static int parse_field(enum field number, const char *text, size_t length, struct cron *cron,
+                       uint64_t *ret_set, struct error *error)
 {
     const struct field_desc *field = &fields[number];
     uint64_t set = 0;
@@ -138,7 +144,8 @@ static int parse_field(enum field number, const char *text, size_t length, struc
     return 0;
 }
 
-/* Where each field starts and how long it is; returns their number, or FIELDS_MAX + 1 for too many. */
+/* Where each field starts and how long it is; returns their number, or FIELDS_MAX + 1 for too many.
+ */
 static size_t split(const char *text, const char **starts, size_t *lengths)
 {
     size_t count = 0;
@@ -195,14 +202,16 @@ int cron_parse(const char *text, struct cron *ret_cron, struct error *error)
     }
     size_t count = split(text, starts, lengths);
     if (count != FIELDS_MAX && count != FIELDS_MAX - 1) {
-        return error_set(error, -EINVAL,
-                         "cron: '%s' has %s%zu fields: it takes five (minutes, hours, day of month, month, day of week), or six "
-                         "with seconds first",
-                         text, count > FIELDS_MAX ? "at least " : "", count);
+        return error_set(
+            error, -EINVAL,
+            "cron: '%s' has %s%zu fields: it takes five (minutes, hours, day of month, month, day of week), or six "
+            "with seconds first",
+            text, count > FIELDS_MAX ? "at least " : "", count);
     }
     size_t first = FIELDS_MAX - count;
     for (size_t i = 0; i < count; i++) {
-        int result = parse_field((enum field)(first + i), starts[i], lengths[i], &cron, &sets[first + i], error);
+        int result = parse_field((enum field)(first + i), starts[i], lengths[i], &cron,
+                                 &sets[first + i], error);
         if (result != 0) {
             return result;
         }
@@ -218,20 +227,23 @@ int cron_parse(const char *text, struct cron *ret_cron, struct error *error)
     cron.fixed = memchr(starts[FIELD_HOURS - first], '*', lengths[FIELD_HOURS - first]) == NULL &&
                  memchr(starts[FIELD_HOURS - first], '/', lengths[FIELD_HOURS - first]) == NULL;
     if (!comes_ever(&cron)) {
-        return error_set(error, -EINVAL, "cron: '%s' never comes: no month that it names has such a day", text);
+        return error_set(error, -EINVAL,
+                         "cron: '%s' never comes: no month that it names has such a day", text);
     }
     *ret_cron = cron;
     return 0;
 }
 
-/* Days since 1970-01-01 of a date of the Gregorian calendar, and back. Years are counted from March, so that a leap day comes last. */
+/* Days since 1970-01-01 of a date of the Gregorian calendar, and back. Years are counted from
+ * March, so that a leap day comes last. */
 static int64_t days_of_date(int64_t year, int month, int day)
 {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
     int64_t year_of_era = year - era * 400;
     int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+           719468;
 }
 
 static void date_of_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day)
@@ -239,7 +251,8 @@ static void date_of_days(int64_t days, int64_t *ret_year, int *ret_month, int *r
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t month = (5 * day_of_year + 2) / 153;
     *ret_day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
@@ -285,7 +298,8 @@ static int64_t next_in_day(const struct cron *cron, int from)
     return -1;
 }
 
-/* The first local time (seconds since 1970 as if UTC) that is meant, from <= it < until; CRON_NEVER: none. */
+/* The first local time (seconds since 1970 as if UTC) that is meant, from <= it < until;
+ * CRON_NEVER: none. */
 static int64_t next_local(const struct cron *cron, int64_t from, int64_t until)
 {
     if (from >= until) {
@@ -315,7 +329,8 @@ static int64_t next_local(const struct cron *cron, int64_t from, int64_t until)
     return CRON_NEVER;
 }
 
-/* The latest local time that was reached before `span`: what lies below it has been there already. INT64_MIN before 1970. */
+/* The latest local time that was reached before `span`: what lies below it has been there already.
+ * INT64_MIN before 1970. */
 static int64_t reached_before(const struct zone *zone, const struct zone_span *span)
 {
     struct zone_span earlier = *span;
@@ -329,14 +344,16 @@ static int64_t reached_before(const struct zone *zone, const struct zone_span *s
 }
 
 /*
- * A fixed time fires at the first instant at which the local clock has reached it: in its place, or at the end of the gap that it fell into,
- * and not again when the clock was set back.
+ * A fixed time fires at the first instant at which the local clock has reached it: in its place, or
+ * at the end of the gap that it fell into, and not again when the clock was set back.
  */
-static int64_t next_fixed(const struct cron *cron, const struct zone *zone, const struct zone_span *span, int64_t start)
+static int64_t next_fixed(const struct cron *cron, const struct zone *zone,
+                          const struct zone_span *span, int64_t start)
 {
     int64_t until = span->until_s + span->offset_s, local = start + span->offset_s;
     int64_t reached = reached_before(zone, span);
-    if (start == span->from_s && reached != INT64_MIN && reached < local && next_local(cron, reached, local) != CRON_NEVER) {
+    if (start == span->from_s && reached != INT64_MIN && reached < local &&
+        next_local(cron, reached, local) != CRON_NEVER) {
         return start;
     }
     int64_t found = next_local(cron, reached > local ? reached : local, until);

@@ -1,7 +1,8 @@
 /*
- * The lag collector: how far each agent's group is behind, for the agents that exist by definition, with or without members (PITFALLS,
- * scaling and lag). Asks Kafka asynchronously at an interval, keeps the answers, fills engenho_kafka_consumer_group_*. An edge:
- * librdkafka's Admin API. The verdicts and seconds are computed by lag_status.h and lag_table.h.
+ * The lag collector: how far each agent's group is behind, for the agents that exist by definition,
+ * with or without members (PITFALLS, scaling and lag). Asks Kafka asynchronously at an interval,
+ * keeps the answers, fills engenho_kafka_consumer_group_*. An edge: librdkafka's Admin API. The
+ * verdicts and seconds are computed by lag_status.h and lag_table.h.
  */
 #ifndef ENGENHO_PRODUCER_LAG_H
 #define ENGENHO_PRODUCER_LAG_H
@@ -25,19 +26,22 @@ struct lag_options {
 };
 
 /* Returns owned, or NULL with a sentence. */
-struct lag *lag_new(struct event_base *base, const struct lag_options *options, struct error *error);
+struct lag *lag_new(struct event_base *base, const struct lag_options *options,
+                    struct error *error);
 void lag_free(struct lag *lag);
 
-/* An agent is defined (again: nothing happens), or not any more. The agent `default` is added by the caller too. */
+/* An agent is defined (again: nothing happens), or not any more. The agent `default` is added by
+ * the caller too. */
 void lag_agent_added(struct lag *lag, const char *agent);
 void lag_agent_removed(struct lag *lag, const char *agent);
 
 /*
- * For GET /v1/lag: {"collectedAt", "agents": [{"agent", "group", "state", "members", "idleMembers", "lag", "lagSeconds", "status",
- * "topics": [{"topic", "lag", "lagSeconds", "partitions": [{"partition", "committed", "end", "low", "lag", "lagSeconds", "status",
- * "member", "lost"}]}]}]}. Topics are named without the prefix; `committed`, `lag` and `lagSeconds` are null where nothing was committed yet;
- * "lost" counts records that retention removed before they were done. `agent` NULL: all of them. Returns owned (json_decref);
- * NULL: there is no such agent.
+ * For GET /v1/lag: {"collectedAt", "agents": [{"agent", "group", "state", "members", "idleMembers",
+ * "lag", "lagSeconds", "status", "topics": [{"topic", "lag", "lagSeconds", "partitions":
+ * [{"partition", "committed", "end", "low", "lag", "lagSeconds", "status", "member", "lost"}]}]}]}.
+ * Topics are named without the prefix; `committed`, `lag` and `lagSeconds` are null where nothing
+ * was committed yet; "lost" counts records that retention removed before they were done. `agent`
+ * NULL: all of them. Returns owned (json_decref); NULL: there is no such agent.
  */
 json_t *lag_json(const struct lag *lag, const char *agent);
 

@@ -28,10 +28,10 @@
 
 struct job {
     struct provision *provision;
-    char *agent;                 /* NULL: the common topics */
+    char *agent; /* NULL: the common topics */
     char group[TOPIC_NAME_BYTES_MAX], events[TOPIC_NAME_BYTES_MAX], triggers[TOPIC_NAME_BYTES_MAX];
     rd_kafka_topic_partition_list_t *missing; /* partitions without a committed offset */
-    unsigned attempts;           /* that failed */
+    unsigned attempts;                        /* that failed */
     struct event *again_event;
     LIST_ENTRY(job) next;
 };
@@ -45,7 +45,7 @@ struct provision {
     int wake_fd;
     struct event *wake_event, *tick_event;
     LIST_HEAD(, job) jobs;
-    struct error trouble;        /* empty: none */
+    struct error trouble; /* empty: none */
 };
 
 static void begin(struct job *job);
@@ -65,12 +65,14 @@ static void fail(struct job *job, const char *what, const char *why)
 {
     struct provision *provision = job->provision;
     struct error now;
-    error_set(&now, -EIO, "%s%s%s: %s", what, job->agent ? " of agent " : "", job->agent ? job->agent : "", why);
+    error_set(&now, -EIO, "%s%s%s: %s", what, job->agent ? " of agent " : "",
+              job->agent ? job->agent : "", why);
     if (++job->attempts >= ATTEMPTS_QUIET && strcmp(now.text, provision->trouble.text) != 0) {
         log_warn("topics and starting offsets are not ready", LOG_TEXT("error", now.text));
         provision->trouble = now;
     }
-    event_add(job->again_event, &(struct timeval){.tv_sec = AGAIN_MS / 1000, .tv_usec = AGAIN_MS % 1000 * 1000});
+    event_add(job->again_event,
+              &(struct timeval){.tv_sec = AGAIN_MS / 1000, .tv_usec = AGAIN_MS % 1000 * 1000});
 }
 
 static void done(struct job *job)
@@ -100,7 +102,8 @@ static rd_kafka_AdminOptions_t *options_for(struct job *job, rd_kafka_admin_op_t
 static void ask_partitions(struct job *job)
 {
     const char *names[] = {job->events, job->triggers};
-    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, ARRAY_SIZE(names));
+    rd_kafka_TopicCollection_t *topics =
+        rd_kafka_TopicCollection_of_topic_names(names, ARRAY_SIZE(names));
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
     rd_kafka_DescribeTopics(job->provision->admin, topics, options, job->provision->queue);
     rd_kafka_AdminOptions_destroy(options);
@@ -109,9 +112,11 @@ static void ask_partitions(struct job *job)
 
 static void ask_committed(struct job *job)
 {
-    rd_kafka_ListConsumerGroupOffsets_t *question = rd_kafka_ListConsumerGroupOffsets_new(job->group, job->missing);
+    rd_kafka_ListConsumerGroupOffsets_t *question =
+        rd_kafka_ListConsumerGroupOffsets_new(job->group, job->missing);
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_ListConsumerGroupOffsets(job->provision->admin, &question, 1, options, job->provision->queue);
+    rd_kafka_ListConsumerGroupOffsets(job->provision->admin, &question, 1, options,
+                                      job->provision->queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(question);
 }
@@ -120,7 +125,8 @@ static void ask_members(struct job *job)
 {
     const char *groups[] = {job->group};
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    rd_kafka_DescribeConsumerGroups(job->provision->admin, groups, 1, options, job->provision->queue);
+    rd_kafka_DescribeConsumerGroups(job->provision->admin, groups, 1, options,
+                                    job->provision->queue);
     rd_kafka_AdminOptions_destroy(options);
 }
 
@@ -128,7 +134,8 @@ static void ask_offsets(struct job *job)
 {
     for (int i = 0; i < job->missing->cnt; i++) {
         rd_kafka_topic_partition_t *part = &job->missing->elems[i];
-        part->offset = !strcmp(part->topic, job->events) ? RD_KAFKA_OFFSET_SPEC_LATEST : RD_KAFKA_OFFSET_SPEC_EARLIEST;
+        part->offset = !strcmp(part->topic, job->events) ? RD_KAFKA_OFFSET_SPEC_LATEST
+                                                         : RD_KAFKA_OFFSET_SPEC_EARLIEST;
     }
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_ListOffsets(job->provision->admin, job->missing, options, job->provision->queue);
@@ -137,9 +144,12 @@ static void ask_offsets(struct job *job)
 
 static void commit(struct job *job)
 {
-    rd_kafka_AlterConsumerGroupOffsets_t *order = rd_kafka_AlterConsumerGroupOffsets_new(job->group, job->missing);
-    rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-    rd_kafka_AlterConsumerGroupOffsets(job->provision->admin, &order, 1, options, job->provision->queue);
+    rd_kafka_AlterConsumerGroupOffsets_t *order =
+        rd_kafka_AlterConsumerGroupOffsets_new(job->group, job->missing);
+    rd_kafka_AdminOptions_t *options =
+        options_for(job, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+    rd_kafka_AlterConsumerGroupOffsets(job->provision->admin, &order, 1, options,
+                                       job->provision->queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_AlterConsumerGroupOffsets_destroy(order);
 }
@@ -172,8 +182,8 @@ static void read_partitions(struct job *job, rd_kafka_event_t *event)
             return;
         }
         rd_kafka_TopicDescription_partitions(topics[i], &partitions);
-        rd_kafka_topic_partition_list_add_range(job->missing, rd_kafka_TopicDescription_name(topics[i]), 0,
-                                                (int32_t)partitions - 1);
+        rd_kafka_topic_partition_list_add_range(
+            job->missing, rd_kafka_TopicDescription_name(topics[i]), 0, (int32_t)partitions - 1);
     }
     ask_committed(job);
 }
@@ -181,8 +191,8 @@ static void read_partitions(struct job *job, rd_kafka_event_t *event)
 static void read_committed(struct job *job, rd_kafka_event_t *event)
 {
     size_t count;
-    const rd_kafka_group_result_t **groups =
-        rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+    const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
     assert(count == 1);
     const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[0]);
     if (error != NULL) {
@@ -192,7 +202,8 @@ static void read_committed(struct job *job, rd_kafka_event_t *event)
     const rd_kafka_topic_partition_list_t *parts = rd_kafka_group_result_partitions(groups[0]);
     for (int i = 0; i < parts->cnt; i++) {
         if (parts->elems[i].offset >= 0) {
-            rd_kafka_topic_partition_list_del(job->missing, parts->elems[i].topic, parts->elems[i].partition);
+            rd_kafka_topic_partition_list_del(job->missing, parts->elems[i].topic,
+                                              parts->elems[i].partition);
         }
     }
     if (job->missing->cnt == 0) {
@@ -205,12 +216,15 @@ static void read_committed(struct job *job, rd_kafka_event_t *event)
 static void read_members(struct job *job, rd_kafka_event_t *event)
 {
     size_t count;
-    const rd_kafka_ConsumerGroupDescription_t **groups = rd_kafka_DescribeConsumerGroups_result_groups(
-        rd_kafka_event_DescribeConsumerGroups_result(event), &count);
+    const rd_kafka_ConsumerGroupDescription_t **groups =
+        rd_kafka_DescribeConsumerGroups_result_groups(
+            rd_kafka_event_DescribeConsumerGroups_result(event), &count);
     assert(count == 1);
     const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(groups[0]);
-    rd_kafka_resp_err_t code = error != NULL ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && rd_kafka_ConsumerGroupDescription_member_count(groups[0]) > 0) {
+    rd_kafka_resp_err_t code =
+        error != NULL ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        rd_kafka_ConsumerGroupDescription_member_count(groups[0]) > 0) {
         /* Whoever is live has a position already, and commits it. */
         done(job);
     } else if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
@@ -226,7 +240,8 @@ static void read_offsets(struct job *job, rd_kafka_event_t *event)
     const rd_kafka_ListOffsetsResultInfo_t **infos =
         rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
     for (size_t i = 0; i < count; i++) {
-        const rd_kafka_topic_partition_t *part = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        const rd_kafka_topic_partition_t *part =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
         if (part->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             fail(job, "offsets", rd_kafka_err2str(part->err));
             return;
@@ -242,12 +257,13 @@ static void read_offsets(struct job *job, rd_kafka_event_t *event)
 static void read_altered(struct job *job, rd_kafka_event_t *event)
 {
     size_t count;
-    const rd_kafka_group_result_t **groups =
-        rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
+    const rd_kafka_group_result_t **groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+        rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
     assert(count == 1);
     const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[0]);
     const rd_kafka_topic_partition_list_t *parts = rd_kafka_group_result_partitions(groups[0]);
-    rd_kafka_resp_err_t code = error != NULL ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code =
+        error != NULL ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
     for (int i = 0; parts != NULL && i < parts->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         code = parts->elems[i].err;
     }
@@ -255,7 +271,8 @@ static void read_altered(struct job *job, rd_kafka_event_t *event)
         fail(job, "starting offsets", rd_kafka_err2str(code));
         return;
     }
-    log_info("starting offsets committed", LOG_TEXT("agent", job->agent), LOG_INT("partitions", job->missing->cnt));
+    log_info("starting offsets committed", LOG_TEXT("agent", job->agent),
+             LOG_INT("partitions", job->missing->cnt));
     done(job);
 }
 
@@ -313,8 +330,8 @@ static void begin(struct job *job)
 {
     struct error error;
     struct provision *provision = job->provision;
-    if (topics_create_send(provision->admin, &provision->options.topics, job->agent, TIMEOUT_MS, provision->queue, job,
-                           &error) != 0) {
+    if (topics_create_send(provision->admin, &provision->options.topics, job->agent, TIMEOUT_MS,
+                           provision->queue, job, &error) != 0) {
         fail(job, "topics", error.text);
     }
 }
@@ -343,7 +360,8 @@ static void add_job(struct provision *provision, struct event_base *base, const 
 }
 
 struct provision *provision_new(struct event_base *base, const struct provision_options *options,
-                                const struct provision_callbacks *callbacks, void *context, struct error *error)
+                                const struct provision_callbacks *callbacks, void *context,
+                                struct error *error)
 {
     char text[256];
     rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_ADMIN, error);
@@ -366,7 +384,8 @@ struct provision *provision_new(struct event_base *base, const struct provision_
     assert(provision->wake_fd >= 0);
     uint64_t one = 1;
     rd_kafka_queue_io_event_enable(provision->queue, provision->wake_fd, &one, sizeof one);
-    provision->wake_event = event_new(base, provision->wake_fd, EV_READ | EV_PERSIST, on_wake, provision);
+    provision->wake_event =
+        event_new(base, provision->wake_fd, EV_READ | EV_PERSIST, on_wake, provision);
     event_add(provision->wake_event, NULL);
     provision->tick_event = event_new(base, -1, EV_PERSIST, on_wake, provision);
     event_add(provision->tick_event, &(struct timeval){.tv_usec = TICK_MS * 1000});
@@ -395,8 +414,7 @@ void provision_free(struct provision *provision)
 void provision_agent(struct provision *provision, const char *agent)
 {
     struct job *job;
-    LIST_FOREACH(job, &provision->jobs, next)
-    {
+    LIST_FOREACH (job, &provision->jobs, next) {
         if (job->agent != NULL && !strcmp(job->agent, agent)) {
             return;
         }

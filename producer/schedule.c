@@ -48,7 +48,8 @@ static void take_dates(struct schedule *schedule, const Engenho__ScheduleTrigger
     }
 }
 
-static int take_times(struct schedule *schedule, const Engenho__ScheduleTrigger *trigger, struct error *error)
+static int take_times(struct schedule *schedule, const Engenho__ScheduleTrigger *trigger,
+                      struct error *error)
 {
     bool cron = trigger->cron != NULL && trigger->cron[0] != '\0';
     if (cron + (trigger->every_us != 0) + (trigger->n_dates_us != 0) != 1) {
@@ -59,33 +60,37 @@ static int take_times(struct schedule *schedule, const Engenho__ScheduleTrigger 
         return cron_parse(trigger->cron, &schedule->cron, error);
     }
     if (trigger->time_zone != NULL && trigger->time_zone[0] != '\0') {
-        return error_set(error, -EINVAL, "timeZone: only cron has a time zone; every and dates are counted in UTC");
+        return error_set(error, -EINVAL,
+                         "timeZone: only cron has a time zone; every and dates are counted in UTC");
     }
     if (trigger->every_us != 0) {
         schedule->kind = KIND_EVERY;
         schedule->every_us = trigger->every_us;
         if (trigger->every_us < SCHEDULE_EVERY_US_MIN) {
-            return error_set(error, -EINVAL, "every: %" PRId64 " ms is too short: it takes 100ms or more",
+            return error_set(error, -EINVAL,
+                             "every: %" PRId64 " ms is too short: it takes 100ms or more",
                              trigger->every_us / 1000);
         }
         return 0;
     }
     schedule->kind = KIND_DATES;
     if (trigger->n_dates_us > SCHEDULE_DATES_MAX) {
-        return error_set(error, -EINVAL, "dates: %zu are too many: it takes %d at most", trigger->n_dates_us,
-                         SCHEDULE_DATES_MAX);
+        return error_set(error, -EINVAL, "dates: %zu are too many: it takes %d at most",
+                         trigger->n_dates_us, SCHEDULE_DATES_MAX);
     }
     take_dates(schedule, trigger);
     return 0;
 }
 
-static int take_limits(struct schedule *schedule, const Engenho__ScheduleTrigger *trigger, struct error *error)
+static int take_limits(struct schedule *schedule, const Engenho__ScheduleTrigger *trigger,
+                       struct error *error)
 {
     schedule->first_us = trigger->first_us;
     schedule->last_us = trigger->last_us != 0 ? trigger->last_us : SCHEDULE_NEVER;
     schedule->misfire = trigger->misfire;
     schedule->misfire_max = trigger->misfire_max != 0 ? trigger->misfire_max : 1;
-    schedule->within_us = trigger->misfire_within_us != 0 ? trigger->misfire_within_us : WITHIN_US_DEFAULT;
+    schedule->within_us =
+        trigger->misfire_within_us != 0 ? trigger->misfire_within_us : WITHIN_US_DEFAULT;
     if (trigger->first_us < 0 || trigger->last_us < 0) {
         return error_set(error, -EINVAL, "schedule: first and last can't lie before 1970");
     }
@@ -93,8 +98,8 @@ static int take_limits(struct schedule *schedule, const Engenho__ScheduleTrigger
         return error_set(error, -EINVAL, "schedule: last lies before first");
     }
     if (trigger->misfire_max > SCHEDULE_MISFIRES_MAX) {
-        return error_set(error, -EINVAL, "misfire: max is %" PRIu32 ": it takes %d at most", trigger->misfire_max,
-                         SCHEDULE_MISFIRES_MAX);
+        return error_set(error, -EINVAL, "misfire: max is %" PRIu32 ": it takes %d at most",
+                         trigger->misfire_max, SCHEDULE_MISFIRES_MAX);
     }
     if (trigger->misfire_within_us < 0) {
         return error_set(error, -EINVAL, "misfire: within is negative");
@@ -110,7 +115,8 @@ static void mix(uint64_t *hash, const void *data, size_t bytes)
 }
 
 /* Of what names times only: another misfire policy is no other schedule. */
-static uint64_t fingerprint(const struct schedule *schedule, const Engenho__ScheduleTrigger *trigger)
+static uint64_t fingerprint(const struct schedule *schedule,
+                            const Engenho__ScheduleTrigger *trigger)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
     if (schedule->kind == KIND_CRON) {
@@ -126,8 +132,8 @@ static uint64_t fingerprint(const struct schedule *schedule, const Engenho__Sche
     return hash != 0 ? hash : 1;
 }
 
-int schedule_new(const Engenho__ScheduleTrigger *trigger, schedule_find_zone find_zone, void *context,
-                 struct schedule **ret_schedule, struct error *error)
+int schedule_new(const Engenho__ScheduleTrigger *trigger, schedule_find_zone find_zone,
+                 void *context, struct schedule **ret_schedule, struct error *error)
 {
     struct schedule *schedule = memory_new(1, sizeof *schedule);
     schedule->zone = &zone_utc;
@@ -190,7 +196,9 @@ int64_t schedule_next(const struct schedule *schedule, int64_t after_us)
         next = seconds == CRON_NEVER ? SCHEDULE_NEVER : seconds * SECOND;
         break;
     case KIND_EVERY:
-        next = schedule->first_us + (floor_div(after_us - schedule->first_us, schedule->every_us) + 1) * schedule->every_us;
+        next =
+            schedule->first_us +
+            (floor_div(after_us - schedule->first_us, schedule->every_us) + 1) * schedule->every_us;
         break;
     case KIND_DATES:
         next = next_date(schedule, after_us);
@@ -205,10 +213,13 @@ static uint64_t count_times(const struct schedule *schedule, int64_t after_us, i
     if (schedule->kind == KIND_EVERY) {
         int64_t first = schedule_next(schedule, after_us);
         int64_t last = until_us < schedule->last_us ? until_us : schedule->last_us;
-        return first == SCHEDULE_NEVER || first > last ? 0 : (uint64_t)((last - first) / schedule->every_us) + 1;
+        return first == SCHEDULE_NEVER || first > last
+                   ? 0
+                   : (uint64_t)((last - first) / schedule->every_us) + 1;
     }
     uint64_t count = 0;
-    for (int64_t at = schedule_next(schedule, after_us); at <= until_us && at != SCHEDULE_NEVER && count < SCHEDULE_COUNT_MAX;
+    for (int64_t at = schedule_next(schedule, after_us);
+         at <= until_us && at != SCHEDULE_NEVER && count < SCHEDULE_COUNT_MAX;
          at = schedule_next(schedule, at)) {
         count++;
     }
@@ -216,10 +227,12 @@ static uint64_t count_times(const struct schedule *schedule, int64_t after_us, i
 }
 
 /*
- * The newest `max` times of (after_us, until_us] into `times`, ascending; returns how many. Looks back by steps that grow, so that a
- * long outage of a frequent schedule costs no more than a short one.
+ * The newest `max` times of (after_us, until_us] into `times`, ascending; returns how many. Looks
+ * back by steps that grow, so that a long outage of a frequent schedule costs no more than a short
+ * one.
  */
-static size_t newest_times(const struct schedule *schedule, int64_t after_us, int64_t until_us, size_t max, int64_t *times)
+static size_t newest_times(const struct schedule *schedule, int64_t after_us, int64_t until_us,
+                           size_t max, int64_t *times)
 {
     size_t count = 0;
     int64_t back_us = SECOND, from_us = until_us;
@@ -240,10 +253,11 @@ static size_t newest_times(const struct schedule *schedule, int64_t after_us, in
 }
 
 /* The misfires of (after_us, until_us] that fire. */
-static void decide_late(const struct schedule *schedule, int64_t after_us, int64_t until_us, int64_t now_us, bool on_time,
-                        struct schedule_due *due)
+static void decide_late(const struct schedule *schedule, int64_t after_us, int64_t until_us,
+                        int64_t now_us, bool on_time, struct schedule_due *due)
 {
-    int64_t oldest = now_us - schedule->within_us > after_us ? now_us - schedule->within_us - 1 : after_us;
+    int64_t oldest =
+        now_us - schedule->within_us > after_us ? now_us - schedule->within_us - 1 : after_us;
     size_t max = 0;
     switch (schedule->misfire) {
     case ENGENHO__MISFIRE_POLICY__MISFIRE_POLICY_ALL:
@@ -261,8 +275,8 @@ static void decide_late(const struct schedule *schedule, int64_t after_us, int64
     due->left_out = count_times(schedule, after_us, until_us) - due->late;
 }
 
-void schedule_decide(const struct schedule *schedule, int64_t after_us, int64_t now_us, int64_t late_us,
-                     struct schedule_due *ret_due)
+void schedule_decide(const struct schedule *schedule, int64_t after_us, int64_t now_us,
+                     int64_t late_us, struct schedule_due *ret_due)
 {
     int64_t until_us = now_us - late_us - 1; /* of the misfires */
     int64_t next = schedule_next(schedule, after_us);

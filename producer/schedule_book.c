@@ -16,20 +16,20 @@ struct entry {
     struct schedule_definition definition;
     bool has_state;
     Engenho__ScheduleState state;
-    uint64_t ticket;           /* not 0: in flight */
+    uint64_t ticket;                /* not 0: in flight */
     Engenho__ScheduleState pending; /* the state that is in flight */
     int64_t due_us;
-    size_t place;              /* in the heap, or NOT_IN_HEAP */
+    size_t place; /* in the heap, or NOT_IN_HEAP */
     UT_hash_handle hh;
 };
 
 struct schedule_book {
     int shards;
-    bool *owned;               /* by shard */
+    bool *owned; /* by shard */
     int64_t late_us;
     uint64_t last_ticket;
     struct entry *entries;
-    struct entry **heap;       /* the smallest due_us first */
+    struct entry **heap; /* the smallest due_us first */
     size_t heap_count, heap_capacity;
 };
 
@@ -56,8 +56,7 @@ void schedule_book_free(struct schedule_book *book)
         return;
     }
     struct entry *entry, *next;
-    HASH_ITER(hh, book->entries, entry, next)
-    {
+    HASH_ITER (hh, book->entries, entry, next) {
         free_entry(book, entry);
     }
     free(book->heap);
@@ -81,7 +80,8 @@ static void settle_place(struct schedule_book *book, struct entry *entry)
     }
     for (;;) {
         size_t child = 2 * place + 1;
-        if (child + 1 < book->heap_count && book->heap[child + 1]->due_us < book->heap[child]->due_us) {
+        if (child + 1 < book->heap_count &&
+            book->heap[child + 1]->due_us < book->heap[child]->due_us) {
             child++;
         }
         if (child >= book->heap_count || book->heap[child]->due_us >= entry->due_us) {
@@ -168,8 +168,8 @@ static void free_if_empty(struct schedule_book *book, struct entry *entry)
     }
 }
 
-void schedule_book_define(struct schedule_book *book, const char *production, int shard, struct schedule *schedule,
-                          const struct schedule_definition *definition)
+void schedule_book_define(struct schedule_book *book, const char *production, int shard,
+                          struct schedule *schedule, const struct schedule_definition *definition)
 {
     struct entry *entry = find_or_add(book, production, shard);
     schedule_free(entry->schedule);
@@ -210,8 +210,7 @@ void schedule_book_own(struct schedule_book *book, int shard)
 {
     struct entry *entry, *next;
     book->owned[shard] = true;
-    HASH_ITER(hh, book->entries, entry, next)
-    {
+    HASH_ITER (hh, book->entries, entry, next) {
         if (entry->shard == shard) {
             plan(book, entry);
         }
@@ -222,8 +221,7 @@ void schedule_book_disown(struct schedule_book *book, int shard)
 {
     struct entry *entry, *next;
     book->owned[shard] = false;
-    HASH_ITER(hh, book->entries, entry, next)
-    {
+    HASH_ITER (hh, book->entries, entry, next) {
         if (entry->shard == shard) {
             entry->ticket = 0;
             entry->has_state = false;
@@ -238,7 +236,8 @@ int64_t schedule_book_due_us(const struct schedule_book *book)
     return book->heap_count != 0 ? book->heap[0]->due_us : SCHEDULE_NEVER;
 }
 
-bool schedule_book_pop(struct schedule_book *book, int64_t now_us, struct schedule_firing *ret_firing)
+bool schedule_book_pop(struct schedule_book *book, int64_t now_us,
+                       struct schedule_firing *ret_firing)
 {
     if (schedule_book_due_us(book) > now_us) {
         return false;
@@ -263,7 +262,8 @@ bool schedule_book_pop(struct schedule_book *book, int64_t now_us, struct schedu
     return true;
 }
 
-void schedule_book_settle(struct schedule_book *book, const char *production, uint64_t ticket, bool committed)
+void schedule_book_settle(struct schedule_book *book, const char *production, uint64_t ticket,
+                          bool committed)
 {
     struct entry *entry = find(book, production);
     if (entry == NULL || ticket == 0 || entry->ticket != ticket) {
@@ -278,7 +278,8 @@ void schedule_book_settle(struct schedule_book *book, const char *production, ui
     free_if_empty(book, entry);
 }
 
-bool schedule_book_view(const struct schedule_book *book, const char *production, struct schedule_view *ret_view)
+bool schedule_book_view(const struct schedule_book *book, const char *production,
+                        struct schedule_view *ret_view)
 {
     const struct entry *entry = find(book, production);
     if (entry == NULL) {
@@ -299,8 +300,7 @@ size_t schedule_book_active(const struct schedule_book *book)
 {
     size_t count = 0;
     struct entry *entry, *next;
-    HASH_ITER(hh, book->entries, entry, next)
-    {
+    HASH_ITER (hh, book->entries, entry, next) {
         count += entry->schedule != NULL && book->owned[entry->shard];
     }
     return count;

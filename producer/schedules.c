@@ -1,6 +1,7 @@
 /*
- * Each tick takes from the book what is due and submits it, a batch for each shard: the triggers and the new states. The answer settles
- * the batch in the book. A tick comes when the next one is due, and at least twice a second, so that a step of the wall clock is seen.
+ * Each tick takes from the book what is due and submits it, a batch for each shard: the triggers
+ * and the new states. The answer settles the batch in the book. A tick comes when the next one is
+ * due, and at least twice a second, so that a step of the wall clock is seen.
  */
 #include "producer/schedules.h"
 
@@ -21,13 +22,13 @@
 #include "producer/zone_database.h"
 
 #define TICK_US_MAX (SECOND_US / 2)
-#define BUSY_US 200000              /* between two tries when the shard's queue is full */
+#define BUSY_US 200000 /* between two tries when the shard's queue is full */
 #define LATE_US_DEFAULT (2 * SECOND_US)
-#define STEP_US_MIN SECOND_US       /* of the wall clock, that is worth a line in the log */
-#define SWEEP_US (5 * SECOND_US)    /* between two updates of gauges */
+#define STEP_US_MIN SECOND_US    /* of the wall clock, that is worth a line in the log */
+#define SWEEP_US (5 * SECOND_US) /* between two updates of gauges */
 #define BATCH_FIRINGS_MAX 2000
 #define TICK_FIRINGS_MAX 20000
-#define NEXT_SERIES_MAX 1000        /* productions with a gauge of their next time */
+#define NEXT_SERIES_MAX 1000 /* productions with a gauge of their next time */
 #define KEY_PREFIX "schedule/"
 
 /* A production with a schedule, as its definition says. */
@@ -35,10 +36,10 @@ struct scheduled {
     char *production, *agent, *application;
     int shard;
     bool started;
-    char *cron, *time_zone;        /* for people */
+    char *cron, *time_zone; /* for people */
     int64_t every_us;
     size_t dates;
-    char *invalid;                 /* why it can't run; NULL: it can */
+    char *invalid; /* why it can't run; NULL: it can */
     Engenho__MisfirePolicy misfire;
     UT_hash_handle hh;
 };
@@ -65,7 +66,7 @@ struct batch {
         uint64_t ticket;
         size_t fired;
         int64_t first_nominal_us;
-    } *settling;
+    } * settling;
     size_t count, capacity;
 };
 
@@ -74,7 +75,8 @@ static void rearm(struct schedules *schedules)
     if (!schedules->catalog_read) {
         return;
     }
-    int64_t due_us = schedule_book_due_us(schedules->book), now_us = clock_unix_us(), wait_us = TICK_US_MAX;
+    int64_t due_us = schedule_book_due_us(schedules->book), now_us = clock_unix_us(),
+            wait_us = TICK_US_MAX;
     if (due_us - now_us < wait_us) {
         wait_us = due_us > now_us ? due_us - now_us : 0;
     }
@@ -83,7 +85,8 @@ static void rearm(struct schedules *schedules)
     event_add(schedules->tick_event, &(struct timeval){.tv_usec = (suseconds_t)wait_us});
 }
 
-static int find_zone(void *context, const char *name, const struct zone **ret_zone, struct error *error)
+static int find_zone(void *context, const char *name, const struct zone **ret_zone,
+                     struct error *error)
 {
     return zone_database_find(context, name, ret_zone, error);
 }
@@ -106,14 +109,19 @@ static void add_record(struct batch *batch, char *topic, char *key, const Protob
     protobuf_c_message_pack(message, value);
     if (batch->record_count == batch->record_capacity) {
         batch->record_capacity = batch->record_capacity != 0 ? 2 * batch->record_capacity : 8;
-        batch->records = memory_resize(batch->records, batch->record_capacity, sizeof *batch->records);
+        batch->records =
+            memory_resize(batch->records, batch->record_capacity, sizeof *batch->records);
     }
-    batch->records[batch->record_count++] = (struct shards_record){.topic = topic, .partition = -1, .key = key,
-                                                                   .key_bytes = strlen(key), .value = value, .value_bytes = bytes};
+    batch->records[batch->record_count++] = (struct shards_record){.topic = topic,
+                                                                   .partition = -1,
+                                                                   .key = key,
+                                                                   .key_bytes = strlen(key),
+                                                                   .value = value,
+                                                                   .value_bytes = bytes};
 }
 
-static void add_triggers(struct batch *batch, const struct scheduled *scheduled, const struct schedule_firing *firing,
-                         int64_t now_us)
+static void add_triggers(struct batch *batch, const struct scheduled *scheduled,
+                         const struct schedule_firing *firing, int64_t now_us)
 {
     const struct schedules_options *options = &batch->schedules->options;
     Engenho__Trigger trigger = ENGENHO__TRIGGER__INIT;
@@ -123,12 +131,13 @@ static void add_triggers(struct batch *batch, const struct scheduled *scheduled,
     trigger.attempt = 1;
     trigger.generation = firing->generation;
     if (options->package_version != NULL && firing->due.count > 0) {
-        trigger.package_version = options->package_version(options->context, scheduled->application);
+        trigger.package_version =
+            options->package_version(options->context, scheduled->application);
     }
     for (size_t i = 0; i < firing->due.count; i++) {
         trigger.nominal_us = firing->due.fire_us[i];
-        add_record(batch, memory_print("triggers.%s", scheduled->agent), memory_copy_text(scheduled->production),
-                   &trigger.base);
+        add_record(batch, memory_print("triggers.%s", scheduled->agent),
+                   memory_copy_text(scheduled->production), &trigger.base);
     }
 }
 
@@ -138,7 +147,8 @@ static void add_state(struct batch *batch, const struct schedule_firing *firing)
     Engenho__ScheduleState state = firing->state;
     control.body_case = ENGENHO__CONTROL__BODY_SCHEDULE;
     control.schedule = &state;
-    add_record(batch, memory_copy_text(TOPIC_CONTROL), memory_print(KEY_PREFIX "%s", firing->production), &control.base);
+    add_record(batch, memory_copy_text(TOPIC_CONTROL),
+               memory_print(KEY_PREFIX "%s", firing->production), &control.base);
 }
 
 static void free_records(struct batch *batch)
@@ -153,8 +163,10 @@ static void free_records(struct batch *batch)
     batch->record_count = batch->record_capacity = 0;
 }
 
-/* The answer to a batch: what was committed moves forward in the book, the rest is due as before. */
-static void settle(void *context, int result, const struct shards_delivery *deliveries, size_t count)
+/* The answer to a batch: what was committed moves forward in the book, the rest is due as before.
+ */
+static void settle(void *context, int result, const struct shards_delivery *deliveries,
+                   size_t count)
 {
     struct batch *batch = context;
     struct schedules *schedules = batch->schedules;
@@ -180,7 +192,8 @@ static void submit(struct schedules *schedules, int shard, struct batch *batch)
     if (batch == NULL) {
         return;
     }
-    int result = shards_submit(schedules->options.shards, shard, batch->records, batch->record_count, settle, batch);
+    int result = shards_submit(schedules->options.shards, shard, batch->records,
+                               batch->record_count, settle, batch);
     free_records(batch);
     if (result != 0) {
         schedules->busy_until_mono_us = clock_mono_us() + BUSY_US;
@@ -188,7 +201,8 @@ static void submit(struct schedules *schedules, int shard, struct batch *batch)
     }
 }
 
-static void count_misfires(struct schedules *schedules, const struct scheduled *scheduled, const struct schedule_due *due)
+static void count_misfires(struct schedules *schedules, const struct scheduled *scheduled,
+                           const struct schedule_due *due)
 {
     uint64_t misfires = due->late + due->left_out;
     if (misfires > 0) {
@@ -208,13 +222,16 @@ static void add_firing(struct schedules *schedules, struct batch **batch, int64_
     }
     if ((*batch)->count == (*batch)->capacity) {
         (*batch)->capacity = (*batch)->capacity != 0 ? 2 * (*batch)->capacity : 8;
-        (*batch)->settling = memory_resize((*batch)->settling, (*batch)->capacity, sizeof *(*batch)->settling);
+        (*batch)->settling =
+            memory_resize((*batch)->settling, (*batch)->capacity, sizeof *(*batch)->settling);
     }
     add_triggers(*batch, scheduled, firing, now_us);
     add_state(*batch, firing);
-    (*batch)->settling[(*batch)->count++] = (struct settling){
-        .production = memory_copy_text(firing->production), .ticket = firing->ticket, .fired = firing->due.count,
-        .first_nominal_us = firing->due.count > 0 ? firing->due.fire_us[0] : 0};
+    (*batch)->settling[(*batch)->count++] =
+        (struct settling){.production = memory_copy_text(firing->production),
+                          .ticket = firing->ticket,
+                          .fired = firing->due.count,
+                          .first_nominal_us = firing->due.count > 0 ? firing->due.fire_us[0] : 0};
     count_misfires(schedules, scheduled, &firing->due);
 }
 
@@ -223,7 +240,8 @@ static void fire_what_is_due(struct schedules *schedules)
     struct batch *batches[SHARDS_MAX] = {NULL};
     int64_t now_us = clock_unix_us();
     size_t fired = 0;
-    while (fired < TICK_FIRINGS_MAX && schedule_book_pop(schedules->book, now_us, &schedules->firing)) {
+    while (fired < TICK_FIRINGS_MAX &&
+           schedule_book_pop(schedules->book, now_us, &schedules->firing)) {
         int shard = schedules->firing.shard;
         fired += 1 + schedules->firing.due.count;
         add_firing(schedules, &batches[shard], now_us);
@@ -237,7 +255,8 @@ static void fire_what_is_due(struct schedules *schedules)
     }
 }
 
-/* A wall clock that is set does no harm here (the book never goes back), but people want to know. */
+/* A wall clock that is set does no harm here (the book never goes back), but people want to know.
+ */
 static void watch_clock(struct schedules *schedules)
 {
     int64_t difference_us = clock_unix_us() - clock_mono_us();
@@ -250,15 +269,18 @@ static void watch_clock(struct schedules *schedules)
     schedules->wall_minus_mono_us = difference_us;
 }
 
-static void show_next(struct schedules *schedules, const struct scheduled *scheduled, const struct schedule_view *view)
+static void show_next(struct schedules *schedules, const struct scheduled *scheduled,
+                      const struct schedule_view *view)
 {
     static const char name[] = "engenho_schedule_next_fire_timestamp_seconds";
-    int64_t next_us = view->owned && view->defined ? schedule_next(view->schedule, view->base_us) : SCHEDULE_NEVER;
+    int64_t next_us = view->owned && view->defined ? schedule_next(view->schedule, view->base_us)
+                                                   : SCHEDULE_NEVER;
     if (next_us == SCHEDULE_NEVER) {
         metrics_remove(schedules->options.metrics, name, METRIC_VALUES(scheduled->production));
     } else {
-        metric_set(metrics_series(schedules->options.metrics, name, METRIC_VALUES(scheduled->production)),
-                   (double)next_us / SECOND_US);
+        metric_set(
+            metrics_series(schedules->options.metrics, name, METRIC_VALUES(scheduled->production)),
+            (double)next_us / SECOND_US);
     }
 }
 
@@ -266,8 +288,7 @@ static void sweep(struct schedules *schedules)
 {
     struct scheduled *scheduled, *next;
     size_t active = 0, paused = 0, invalid = 0, shown = 0;
-    HASH_ITER(hh, schedules->scheduled, scheduled, next)
-    {
+    HASH_ITER (hh, schedules->scheduled, scheduled, next) {
         struct schedule_view view = {0};
         if (!shards_ready(schedules->options.shards, scheduled->shard)) {
             view.owned = false;
@@ -307,8 +328,10 @@ static void find_metrics(struct schedules *schedules)
 {
     struct metrics *metrics = schedules->options.metrics;
     schedules->drift = metrics_series(metrics, "engenho_schedule_drift_seconds", NULL);
-    schedules->committed = metrics_series(metrics, "engenho_schedule_triggers_total", METRIC_VALUES("committed"));
-    schedules->aborted = metrics_series(metrics, "engenho_schedule_triggers_total", METRIC_VALUES("aborted"));
+    schedules->committed =
+        metrics_series(metrics, "engenho_schedule_triggers_total", METRIC_VALUES("committed"));
+    schedules->aborted =
+        metrics_series(metrics, "engenho_schedule_triggers_total", METRIC_VALUES("aborted"));
     schedules->misfires[ENGENHO__MISFIRE_POLICY__MISFIRE_POLICY_LAST] =
         metrics_series(metrics, "engenho_schedule_misfires_total", METRIC_VALUES("last"));
     schedules->misfires[ENGENHO__MISFIRE_POLICY__MISFIRE_POLICY_SKIP] =
@@ -324,7 +347,8 @@ struct schedules *schedules_new(struct event_base *base, const struct schedules_
 {
     struct schedules *schedules = memory_new(1, sizeof *schedules);
     schedules->options = *options;
-    schedules->book = schedule_book_new(SHARDS_MAX, options->late_us != 0 ? options->late_us : LATE_US_DEFAULT);
+    schedules->book =
+        schedule_book_new(SHARDS_MAX, options->late_us != 0 ? options->late_us : LATE_US_DEFAULT);
     schedules->zones = zone_database_new();
     schedules->tick_event = event_new(base, -1, 0, on_tick, schedules);
     schedules->wall_minus_mono_us = clock_unix_us() - clock_mono_us();
@@ -351,8 +375,7 @@ void schedules_free(struct schedules *schedules)
         return;
     }
     struct scheduled *scheduled, *next;
-    HASH_ITER(hh, schedules->scheduled, scheduled, next)
-    {
+    HASH_ITER (hh, schedules->scheduled, scheduled, next) {
         free_scheduled(schedules, scheduled);
     }
     schedule_book_free(schedules->book);
@@ -377,24 +400,29 @@ static void forget(struct schedules *schedules, const char *production)
 static void remove_state(struct schedules *schedules, const char *production)
 {
     struct schedule_view view;
-    if (!schedules->catalog_read || !schedule_book_view(schedules->book, production, &view) || view.state == NULL) {
+    if (!schedules->catalog_read || !schedule_book_view(schedules->book, production, &view) ||
+        view.state == NULL) {
         return;
     }
     char *key = memory_print(KEY_PREFIX "%s", production);
-    struct shards_record record = {.topic = TOPIC_CONTROL, .partition = -1, .key = key, .key_bytes = strlen(key)};
+    struct shards_record record = {
+        .topic = TOPIC_CONTROL, .partition = -1, .key = key, .key_bytes = strlen(key)};
     int shard = shards_of(schedules->options.shards, "schedule", production);
     if (shards_submit(schedules->options.shards, shard, &record, 1, NULL, NULL) != 0) {
-        log_warn("the state of a deleted schedule stays in control", LOG_TEXT("production", production));
+        log_warn("the state of a deleted schedule stays in control",
+                 LOG_TEXT("production", production));
     }
     free(key);
 }
 
-static struct scheduled *remember(struct schedules *schedules, const char *name, const Engenho__Production *production)
+static struct scheduled *remember(struct schedules *schedules, const char *name,
+                                  const Engenho__Production *production)
 {
     const Engenho__ScheduleTrigger *trigger = production->schedule;
     struct scheduled *scheduled = memory_new(1, sizeof *scheduled);
     scheduled->production = memory_copy_text(name);
-    scheduled->agent = memory_copy_text(production->agent[0] != '\0' ? production->agent : "default");
+    scheduled->agent =
+        memory_copy_text(production->agent[0] != '\0' ? production->agent : "default");
     scheduled->application = memory_copy_text(production->application);
     scheduled->shard = shards_of(schedules->options.shards, "schedule", name);
     scheduled->started = production->started;
@@ -405,17 +433,19 @@ static struct scheduled *remember(struct schedules *schedules, const char *name,
     bool known = trigger->misfire == ENGENHO__MISFIRE_POLICY__MISFIRE_POLICY_SKIP ||
                  trigger->misfire == ENGENHO__MISFIRE_POLICY__MISFIRE_POLICY_ALL;
     scheduled->misfire = known ? trigger->misfire : ENGENHO__MISFIRE_POLICY__MISFIRE_POLICY_LAST;
-    HASH_ADD_KEYPTR(hh, schedules->scheduled, scheduled->production, strlen(scheduled->production), scheduled);
+    HASH_ADD_KEYPTR(hh, schedules->scheduled, scheduled->production, strlen(scheduled->production),
+                    scheduled);
     return scheduled;
 }
 
-void schedules_production_changed(struct schedules *schedules, const char *name, const Engenho__Definition *definition,
-                                  uint64_t generation)
+void schedules_production_changed(struct schedules *schedules, const char *name,
+                                  const Engenho__Definition *definition, uint64_t generation)
 {
     struct schedule *schedule = NULL;
     struct error error;
-    bool is_scheduled = definition != NULL && definition->spec_case == ENGENHO__DEFINITION__SPEC_PRODUCTION &&
-                        definition->production->trigger_case == ENGENHO__PRODUCTION__TRIGGER_SCHEDULE;
+    bool is_scheduled =
+        definition != NULL && definition->spec_case == ENGENHO__DEFINITION__SPEC_PRODUCTION &&
+        definition->production->trigger_case == ENGENHO__PRODUCTION__TRIGGER_SCHEDULE;
     if (definition == NULL) {
         remove_state(schedules, name);
     }
@@ -432,10 +462,12 @@ void schedules_production_changed(struct schedules *schedules, const char *name,
     struct scheduled *scheduled = remember(schedules, name, production);
     if (schedule_new(production->schedule, find_zone, schedules->zones, &schedule, &error) != 0) {
         scheduled->invalid = memory_copy_text(error.text);
-        log_error("a schedule can't run", LOG_TEXT("production", name), LOG_TEXT("error", error.text));
+        log_error("a schedule can't run", LOG_TEXT("production", name),
+                  LOG_TEXT("error", error.text));
     }
     if (schedule != NULL && production->started) {
-        struct schedule_definition known = {.generation = generation, .changed_us = definition->changed_us,
+        struct schedule_definition known = {.generation = generation,
+                                            .changed_us = definition->changed_us,
                                             .started_us = production->started_us};
         schedule_book_define(schedules->book, name, scheduled->shard, schedule, &known);
     } else {
@@ -462,14 +494,16 @@ void schedules_shard_lost(struct schedules *schedules, int shard)
     schedule_book_disown(schedules->book, shard);
 }
 
-void schedules_state(struct schedules *schedules, int shard, const char *key, const Engenho__Control *control)
+void schedules_state(struct schedules *schedules, int shard, const char *key,
+                     const Engenho__Control *control)
 {
     size_t prefix = strlen(KEY_PREFIX);
     if (strncmp(key, KEY_PREFIX, prefix) != 0) {
         return;
     }
     bool has_state = control != NULL && control->body_case == ENGENHO__CONTROL__BODY_SCHEDULE;
-    schedule_book_restore(schedules->book, key + prefix, shard, has_state ? control->schedule : NULL);
+    schedule_book_restore(schedules->book, key + prefix, shard,
+                          has_state ? control->schedule : NULL);
 }
 
 static json_t *json_instant(int64_t unix_us)
@@ -489,7 +523,9 @@ static void describe_times(json_t *object, const struct scheduled *scheduled)
         json_object_set_new(object, "dates", json_integer((json_int_t)scheduled->dates));
     } else {
         json_object_set_new(object, "cron", json_string(scheduled->cron));
-        json_object_set_new(object, "timeZone", json_string(scheduled->time_zone[0] != '\0' ? scheduled->time_zone : "UTC"));
+        json_object_set_new(
+            object, "timeZone",
+            json_string(scheduled->time_zone[0] != '\0' ? scheduled->time_zone : "UTC"));
     }
 }
 
@@ -517,7 +553,8 @@ static const char *state_of(const struct scheduled *scheduled, const struct sche
     return view->owned ? "active" : "elsewhere";
 }
 
-static json_t *describe(const struct schedules *schedules, const struct scheduled *scheduled, int next_count)
+static json_t *describe(const struct schedules *schedules, const struct scheduled *scheduled,
+                        int next_count)
 {
     struct schedule_view view = {0};
     int64_t now_us = clock_unix_us();
@@ -526,17 +563,24 @@ static json_t *describe(const struct schedules *schedules, const struct schedule
     json_object_set_new(object, "production", json_string(scheduled->production));
     describe_times(object, scheduled);
     json_object_set_new(object, "state", json_string(state_of(scheduled, &view)));
-    json_object_set_new(object, "error", scheduled->invalid != NULL ? json_string(scheduled->invalid) : json_null());
+    json_object_set_new(object, "error",
+                        scheduled->invalid != NULL ? json_string(scheduled->invalid) : json_null());
     json_object_set_new(object, "agent", json_string(scheduled->agent));
     json_object_set_new(object, "shard", json_integer(scheduled->shard));
     const char *owner = shards_owner(schedules->options.shards, scheduled->shard);
     json_object_set_new(object, "owner", owner != NULL ? json_string(owner) : json_null());
     bool known = view.state != NULL && view.owned;
-    json_object_set_new(object, "last", known ? json_instant(view.state->last_nominal_us) : json_null());
-    json_object_set_new(object, "next", next_times(view.schedule, view.base_us > now_us ? view.base_us : now_us, next_count));
-    json_object_set_new(object, "fired", view.owned ? json_integer(known ? (json_int_t)view.state->fired : 0) : json_null());
+    json_object_set_new(object, "last",
+                        known ? json_instant(view.state->last_nominal_us) : json_null());
+    json_object_set_new(
+        object, "next",
+        next_times(view.schedule, view.base_us > now_us ? view.base_us : now_us, next_count));
+    json_object_set_new(object, "fired",
+                        view.owned ? json_integer(known ? (json_int_t)view.state->fired : 0)
+                                   : json_null());
     json_object_set_new(object, "misfired",
-                        view.owned ? json_integer(known ? (json_int_t)view.state->misfired : 0) : json_null());
+                        view.owned ? json_integer(known ? (json_int_t)view.state->misfired : 0)
+                                   : json_null());
     return object;
 }
 
@@ -544,8 +588,7 @@ json_t *schedules_json(const struct schedules *schedules, const char *production
 {
     json_t *list = json_array();
     struct scheduled *scheduled, *next;
-    HASH_ITER(hh, schedules->scheduled, scheduled, next)
-    {
+    HASH_ITER (hh, schedules->scheduled, scheduled, next) {
         if (production == NULL || !strcmp(production, scheduled->production)) {
             json_array_append_new(list, describe(schedules, scheduled, next_count));
         }
@@ -554,5 +597,6 @@ json_t *schedules_json(const struct schedules *schedules, const char *production
         json_decref(list);
         return NULL;
     }
-    return json_pack("{s:o, s:s}", "schedules", list, "tzdata", zone_database_version(schedules->zones));
+    return json_pack("{s:o, s:s}", "schedules", list, "tzdata",
+                     zone_database_version(schedules->zones));
 }

@@ -6,8 +6,9 @@
  *        ▲                                                        └─ a transaction is open ─► LEAVING ─ decided ────┘
  *        └────────── lost, fenced or dead, from any state: its memory is dropped
  *
- * The follower reads every partition of `control` from the start on, so that the owners' addresses are known; a shard that is given to us is
- * read again after init_transactions, since only then nobody else can write.
+ * The follower reads every partition of `control` from the start on, so that the owners' addresses
+ * are known; a shard that is given to us is read again after init_transactions, since only then
+ * nobody else can write.
  */
 #include "producer/shards.h"
 
@@ -30,7 +31,8 @@
 
 #define WAITING_RECORDS_MAX 100000
 #define WAITING_BYTES_MAX (64U << 20)
-/* Of one transaction: far below what librdkafka's own queue holds, so that it never fills in the middle. */
+/* Of one transaction: far below what librdkafka's own queue holds, so that it never fills in the
+ * middle. */
 #define TXN_RECORDS_MAX 20000
 #define TXN_BYTES_MAX (16U << 20)
 #define RETRY_MS 200
@@ -45,11 +47,11 @@ struct shard {
     int number;
     enum shard_state state;
     struct txn_thread *thread;
-    struct txn *txn;                /* NULL when FOREIGN */
+    struct txn *txn; /* NULL when FOREIGN */
     struct shards_queue queue;
-    struct submission_list batch;   /* in the transaction that is open */
-    int aborts;                     /* in a row */
-    int failed;                     /* not 0: the first of the batch can't be produced; why */
+    struct submission_list batch; /* in the transaction that is open */
+    int aborts;                   /* in a row */
+    int failed;                   /* not 0: the first of the batch can't be produced; why */
     struct event *retry_event;
     char *owner_replica, *owner_address; /* as the log says; NULL: not known */
     struct metric *owned, *takeovers;
@@ -70,7 +72,8 @@ struct shards {
 
 static void pump(struct shard *shard);
 
-/* Forget the shard and answer what waits: what was in a transaction with `batch_result`, the rest with -EAGAIN. */
+/* Forget the shard and answer what waits: what was in a transaction with `batch_result`, the rest
+ * with -EAGAIN. */
 static void drop(struct shard *shard, int batch_result)
 {
     enum shard_state before = shard->state;
@@ -100,11 +103,12 @@ static void leave(struct shard *shard)
     shards_group_left(shard->shards->group, shard->number);
 }
 
-/* Another has this shard's producer, or ours is broken: whether the open transaction happened, only the log says. */
+/* Another has this shard's producer, or ours is broken: whether the open transaction happened, only
+ * the log says. */
 static void abandon(struct shard *shard, const char *why)
 {
-    log_warn("shard lost: its producer was fenced or failed; joining anew", LOG_INT("shard", shard->number),
-             LOG_TEXT("error", why));
+    log_warn("shard lost: its producer was fenced or failed; joining anew",
+             LOG_INT("shard", shard->number), LOG_TEXT("error", why));
     drop(shard, -ESTALE);
     shards_group_rejoin(shard->shards->group);
 }
@@ -115,7 +119,8 @@ static void tell_deliveries(const struct txn *txn)
     const struct txn_delivery *deliveries = txn_deliveries(txn, &count);
     for (size_t i = 0; i < count; i++) {
         struct shards_delivery *to = deliveries[i].opaque;
-        *to = (struct shards_delivery){.partition = deliveries[i].partition, .offset = deliveries[i].offset};
+        *to = (struct shards_delivery){.partition = deliveries[i].partition,
+                                       .offset = deliveries[i].offset};
     }
 }
 
@@ -142,7 +147,8 @@ static void on_committed(void *context, struct txn *txn, enum txn_result result,
         tell_deliveries(txn);
         submissions_answer(&shard->batch, 0);
     } else {
-        log_warn("a shard's transaction was aborted", LOG_INT("shard", shard->number), LOG_TEXT("error", reason));
+        log_warn("a shard's transaction was aborted", LOG_INT("shard", shard->number),
+                 LOG_TEXT("error", reason));
         if (shard->state == SHARD_OURS) {
             try_again(shard);
         }
@@ -154,7 +160,8 @@ static void on_committed(void *context, struct txn *txn, enum txn_result result,
     }
 }
 
-/* The batch was not published because of one submission, which stands first in it: only that one is answered. */
+/* The batch was not published because of one submission, which stands first in it: only that one is
+ * answered. */
 static void on_aborted(void *context, struct txn *txn, enum txn_result result, const char *reason)
 {
     struct shard *shard = context;
@@ -194,8 +201,9 @@ static int produce(struct shard *shard, struct submission *submission)
         };
         int result = txn_produce(shard->txn, &out, &error);
         if (result != 0) {
-            log_warn("records for a shard's transaction are refused", LOG_INT("shard", shard->number),
-                     LOG_TEXT("topic", topic), LOG_TEXT("error", result == -ENOBUFS ? "queue full" : error.text));
+            log_warn("records for a shard's transaction are refused",
+                     LOG_INT("shard", shard->number), LOG_TEXT("topic", topic),
+                     LOG_TEXT("error", result == -ENOBUFS ? "queue full" : error.text));
             return result;
         }
     }
@@ -207,7 +215,8 @@ static void pump(struct shard *shard)
 {
     struct error error;
     struct submission *submission;
-    if (shard->state != SHARD_OURS || txn_state(shard->txn) != TXN_IDLE || STAILQ_EMPTY(&shard->queue.waiting) ||
+    if (shard->state != SHARD_OURS || txn_state(shard->txn) != TXN_IDLE ||
+        STAILQ_EMPTY(&shard->queue.waiting) ||
         event_pending(shard->retry_event, EV_TIMEOUT, NULL)) {
         return;
     }
@@ -252,8 +261,12 @@ static void publish_owner(struct shard *shard)
     size_t bytes = engenho__control__get_packed_size(&control);
     uint8_t *value = memory_new(bytes + 1, 1);
     engenho__control__pack(&control, value);
-    struct shards_record record = {.topic = TOPIC_CONTROL, .partition = shard->number, .key = key,
-                                   .key_bytes = (size_t)key_length, .value = value, .value_bytes = bytes};
+    struct shards_record record = {.topic = TOPIC_CONTROL,
+                                   .partition = shard->number,
+                                   .key = key,
+                                   .key_bytes = (size_t)key_length,
+                                   .value = value,
+                                   .value_bytes = bytes};
     int result = shards_submit(shards, shard->number, &record, 1, NULL, NULL);
     assert(result == 0);
     (void)result;
@@ -316,8 +329,9 @@ static void read_record(struct shard *shard, const char *key, const rd_kafka_mes
     if (message->payload != NULL) {
         control = engenho__control__unpack(NULL, message->len, message->payload);
         if (control == NULL) {
-            log_warn("a record of control is no Control message: it is left out", LOG_INT("shard", shard->number),
-                     LOG_INT("offset", message->offset), LOG_TEXT("key", key));
+            log_warn("a record of control is no Control message: it is left out",
+                     LOG_INT("shard", shard->number), LOG_INT("offset", message->offset),
+                     LOG_TEXT("key", key));
             return;
         }
     }
@@ -335,9 +349,10 @@ static void on_record(void *context, const rd_kafka_message_t *message)
 {
     struct shards *shards = context;
     char key[KEY_BYTES_MAX];
-    if (message->key == NULL || message->key_len >= sizeof key || memchr(message->key, '\0', message->key_len) != NULL) {
-        log_warn("a record of control has no key of ours: it is left out", LOG_INT("shard", message->partition),
-                 LOG_INT("offset", message->offset));
+    if (message->key == NULL || message->key_len >= sizeof key ||
+        memchr(message->key, '\0', message->key_len) != NULL) {
+        log_warn("a record of control has no key of ours: it is left out",
+                 LOG_INT("shard", message->partition), LOG_INT("offset", message->offset));
         return;
     }
     memcpy(key, message->key, message->key_len);
@@ -362,9 +377,12 @@ static void on_given(void *context, int number)
     }
     snprintf(suffix, sizeof suffix, "shard.%d", number);
     rd_kafka_conf_t *conf = kafka_conf_new(shards->kafka, KAFKA_ROLE_TRANSACTIONAL, &error);
-    shard->txn = conf == NULL ? NULL : txn_new(shard->thread, conf, topic_name(shards->kafka->prefix, suffix, id), &error);
+    shard->txn = conf == NULL ? NULL
+                              : txn_new(shard->thread, conf,
+                                        topic_name(shards->kafka->prefix, suffix, id), &error);
     if (shard->txn == NULL) {
-        log_error("a shard's producer can't be made", LOG_INT("shard", number), LOG_TEXT("error", error.text));
+        log_error("a shard's producer can't be made", LOG_INT("shard", number),
+                  LOG_TEXT("error", error.text));
         shards_group_rejoin(shards->group);
         return;
     }
@@ -406,7 +424,8 @@ static void init_shard(struct shards *shards, int number, struct metrics *metric
     shards_queue_init(&shard->queue, WAITING_RECORDS_MAX, WAITING_BYTES_MAX);
     STAILQ_INIT(&shard->batch);
     shard->owned = metrics_series(metrics, "engenho_shard_owned", METRIC_VALUES(label));
-    shard->takeovers = metrics_series(metrics, "engenho_shard_takeovers_total", METRIC_VALUES(label));
+    shard->takeovers =
+        metrics_series(metrics, "engenho_shard_takeovers_total", METRIC_VALUES(label));
     metric_set(shard->owned, 0);
 }
 
@@ -416,25 +435,30 @@ static int start(struct shards *shards, struct error *error)
         .record = on_record, .caught_up = on_caught_up, .trouble = on_trouble};
     static const struct shards_group_callbacks group_callbacks = {
         .given = on_given, .asked_back = on_asked_back, .lost = on_lost};
-    shards->follower = follower_new(shards->base, shards->kafka, &follower_callbacks, shards, error);
+    shards->follower =
+        follower_new(shards->base, shards->kafka, &follower_callbacks, shards, error);
     if (shards->follower == NULL) {
         return -EINVAL;
     }
     for (int i = 0; i < shards->count; i++) {
-        int result = follower_add(shards->follower, shards->control, i, RD_KAFKA_OFFSET_BEGINNING, error);
+        int result =
+            follower_add(shards->follower, shards->control, i, RD_KAFKA_OFFSET_BEGINNING, error);
         if (result != 0) {
             return result;
         }
     }
-    shards->group = shards_group_new(shards->base, shards->kafka, shards->count, &group_callbacks, shards, error);
+    shards->group = shards_group_new(shards->base, shards->kafka, shards->count, &group_callbacks,
+                                     shards, error);
     return shards->group != NULL ? 0 : -EINVAL;
 }
 
 struct shards *shards_new(struct event_base *base, const struct shards_options *options,
-                          const struct shards_callbacks *callbacks, void *context, struct error *error)
+                          const struct shards_callbacks *callbacks, void *context,
+                          struct error *error)
 {
     if (options->count < 1 || options->count > SHARDS_MAX) {
-        error_set(error, -EINVAL, "shards: %d is out of range: it takes 1 to %d", options->count, SHARDS_MAX);
+        error_set(error, -EINVAL, "shards: %d is out of range: it takes 1 to %d", options->count,
+                  SHARDS_MAX);
         return NULL;
     }
     struct shards *shards = memory_new(1, sizeof *shards);
@@ -529,14 +553,15 @@ bool shards_ready(const struct shards *shards, int shard)
 const char *shards_owner(const struct shards *shards, int shard)
 {
     const struct shard *asked = &shards->shard[shard];
-    if (asked->state != SHARD_FOREIGN || asked->owner_replica == NULL || !strcmp(asked->owner_replica, shards->replica)) {
+    if (asked->state != SHARD_FOREIGN || asked->owner_replica == NULL ||
+        !strcmp(asked->owner_replica, shards->replica)) {
         return NULL;
     }
     return asked->owner_address;
 }
 
-int shards_submit(struct shards *shards, int shard, const struct shards_record *records, size_t count, shards_done done,
-                  void *context)
+int shards_submit(struct shards *shards, int shard, const struct shards_record *records,
+                  size_t count, shards_done done, void *context)
 {
     struct shard *to = &shards->shard[shard];
     if (to->state != SHARD_OURS) {

@@ -1,6 +1,7 @@
 /*
- * A cooperative revoke is answered only when every shard of it has been given up, so that a transaction that is open can be finished: librdkafka
- * waits for the unassign call, and the other member for us.
+ * A cooperative revoke is answered only when every shard of it has been given up, so that a
+ * transaction that is open can be finished: librdkafka waits for the unassign call, and the other
+ * member for us.
  */
 #include "producer/shards_group.h"
 
@@ -32,8 +33,9 @@ struct shards_group {
     struct shards_group_callbacks callbacks;
     void *context;
     bool ours[SHARDS_MAX];
-    rd_kafka_topic_partition_list_t *revoked; /* asked back and not answered yet; NULL: nothing is */
-    bool leaving[SHARDS_MAX];                 /* of `revoked`: not finished yet */
+    rd_kafka_topic_partition_list_t
+        *revoked;             /* asked back and not answered yet; NULL: nothing is */
+    bool leaving[SHARDS_MAX]; /* of `revoked`: not finished yet */
     bool stopping, rejoining;
     int64_t last_trouble_us;
 };
@@ -73,8 +75,9 @@ static void on_assign(struct shards_group *group, rd_kafka_topic_partition_list_
     for (int i = 0; i < parts->cnt; i++) {
         int shard = parts->elems[i].partition;
         if (!is_shard(group, shard)) {
-            log_error("control has more partitions than this producer was told: give --shards their number",
-                      LOG_INT("partition", shard), LOG_INT("shards", group->count));
+            log_error(
+                "control has more partitions than this producer was told: give --shards their number",
+                LOG_INT("partition", shard), LOG_INT("shards", group->count));
         } else if (!group->ours[shard]) {
             group->ours[shard] = true;
             group->callbacks.given(group->context, shard);
@@ -136,7 +139,8 @@ static void on_revoke(struct shards_group *group, rd_kafka_topic_partition_list_
     }
 }
 
-static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *parts, void *opaque)
+static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *parts, void *opaque)
 {
     (void)client;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
@@ -157,10 +161,12 @@ static void on_wake(evutil_socket_t fd, short events, void *context)
     (void)got;
     while ((message = rd_kafka_consumer_poll(group->client, 0)) != NULL) {
         int64_t now_us = clock_mono_us();
-        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF &&
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+            message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF &&
             now_us - group->last_trouble_us > TROUBLE_EVERY_US) {
             group->last_trouble_us = now_us;
-            log_warn("trouble in the shards' group", LOG_TEXT("error", rd_kafka_message_errstr(message)));
+            log_warn("trouble in the shards' group",
+                     LOG_TEXT("error", rd_kafka_message_errstr(message)));
         }
         rd_kafka_message_destroy(message);
     }
@@ -175,8 +181,9 @@ static void on_rejoin(evutil_socket_t fd, short events, void *context)
     join(group);
 }
 
-struct shards_group *shards_group_new(struct event_base *base, const struct kafka_options *options, int count,
-                                      const struct shards_group_callbacks *callbacks, void *context, struct error *error)
+struct shards_group *shards_group_new(struct event_base *base, const struct kafka_options *options,
+                                      int count, const struct shards_group_callbacks *callbacks,
+                                      void *context, struct error *error)
 {
     char name[TOPIC_NAME_BYTES_MAX], text[256];
     rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_ROLE_GROUP, error);
@@ -264,5 +271,6 @@ void shards_group_rejoin(struct shards_group *group)
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_warn("the shards' group can't be left", LOG_TEXT("error", rd_kafka_err2str(code)));
     }
-    event_add(group->rejoin_event, &(struct timeval){.tv_sec = REJOIN_MS / 1000, .tv_usec = REJOIN_MS % 1000 * 1000});
+    event_add(group->rejoin_event,
+              &(struct timeval){.tv_sec = REJOIN_MS / 1000, .tv_usec = REJOIN_MS % 1000 * 1000});
 }

@@ -33,20 +33,22 @@ static const void *copy(uint8_t **at, const void *data, size_t bytes)
     return to;
 }
 
-int shards_queue_push(struct shards_queue *queue, const struct shards_record *records, size_t count, shards_done done,
-                      void *context)
+int shards_queue_push(struct shards_queue *queue, const struct shards_record *records, size_t count,
+                      shards_done done, void *context)
 {
     size_t bytes = bytes_of(records, count);
     if (queue->records + count > queue->records_max || queue->bytes + bytes > queue->bytes_max) {
         return -ENOBUFS;
     }
     /* One piece of memory: the submission, its records, its deliveries, their bytes. */
-    size_t fixed = sizeof(struct submission) + count * (sizeof(struct shards_record) + sizeof(struct shards_delivery));
+    size_t fixed = sizeof(struct submission) +
+                   count * (sizeof(struct shards_record) + sizeof(struct shards_delivery));
     struct submission *submission = malloc(fixed + bytes);
     if (submission == NULL) {
         return -ENOBUFS;
     }
-    *submission = (struct submission){.count = count, .bytes = bytes, .done = done, .context = context};
+    *submission =
+        (struct submission){.count = count, .bytes = bytes, .done = done, .context = context};
     submission->records = (struct shards_record *)(submission + 1);
     submission->deliveries = (struct shards_delivery *)(submission->records + count);
     uint8_t *at = (uint8_t *)(submission->deliveries + count);
@@ -101,7 +103,8 @@ void submissions_answer(struct submission_list *list, int result)
     while ((submission = STAILQ_FIRST(&answered)) != NULL) {
         STAILQ_REMOVE_HEAD(&answered, next);
         if (submission->done != NULL) {
-            submission->done(submission->context, result, result == 0 ? submission->deliveries : NULL,
+            submission->done(submission->context, result,
+                             result == 0 ? submission->deliveries : NULL,
                              result == 0 ? submission->count : 0);
         }
         submission_free(submission);

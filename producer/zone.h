@@ -1,12 +1,14 @@
 /*
- * A time zone as the pure parts see it: spans of time with one offset. The rules themselves come from zone_database.h. Pure.
+ * A time zone as the pure parts see it: spans of time with one offset. The rules themselves come
+ * from zone_database.h. Pure.
  */
 #ifndef ENGENHO_PRODUCER_ZONE_H
 #define ENGENHO_PRODUCER_ZONE_H
 
 #include <stdint.h>
 
-/* Local time is UTC + offset_s for from_s <= UTC < until_s (seconds since 1970, UTC). Neighbours may have the same offset. */
+/* Local time is UTC + offset_s for from_s <= UTC < until_s (seconds since 1970, UTC). Neighbours
+ * may have the same offset. */
 struct zone_span {
     int64_t from_s, until_s;
     int32_t offset_s;

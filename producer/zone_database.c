@@ -1,5 +1,6 @@
 /*
- * Spans come from GTimeZone's intervals: it numbers them in time order, so the end of one is found by bisection.
+ * Spans come from GTimeZone's intervals: it numbers them in time order, so the end of one is found
+ * by bisection.
  */
 #include "producer/zone_database.h"
 
@@ -24,7 +25,8 @@ struct database_zone {
     struct zone zone; /* first: the port is cast back to this */
     char name[ZONE_NAME_BYTES_MAX];
     GTimeZone *rules;
-    struct zone_span known[SPANS_KNOWN]; /* of the last answers: most questions are about the same ones */
+    struct zone_span
+        known[SPANS_KNOWN]; /* of the last answers: most questions are about the same ones */
     unsigned next_known;
     UT_hash_handle hh;
 };
@@ -34,7 +36,8 @@ struct zone_database {
     char version[VERSION_BYTES_MAX];
 };
 
-/* The first instant after `in` (of interval `number`) that is of another interval, up to `bound`. */
+/* The first instant after `in` (of interval `number`) that is of another interval, up to `bound`.
+ */
 static int64_t bisect(GTimeZone *rules, gint number, int64_t in, int64_t bound)
 {
     int64_t direction = bound > in ? 1 : -1;
@@ -64,9 +67,10 @@ static void find_span(const struct zone *zone, int64_t unix_s, struct zone_span 
         }
     }
     gint number = g_time_zone_find_interval(named->rules, G_TIME_TYPE_UNIVERSAL, unix_s);
-    *ret_span = (struct zone_span){.from_s = bisect(named->rules, number, unix_s, unix_s - HORIZON_S),
-                                   .until_s = bisect(named->rules, number, unix_s, unix_s + HORIZON_S),
-                                   .offset_s = g_time_zone_get_offset(named->rules, number)};
+    *ret_span =
+        (struct zone_span){.from_s = bisect(named->rules, number, unix_s, unix_s - HORIZON_S),
+                           .until_s = bisect(named->rules, number, unix_s, unix_s + HORIZON_S),
+                           .offset_s = g_time_zone_get_offset(named->rules, number)};
     named->known[named->next_known++ % SPANS_KNOWN] = *ret_span;
 }
 
@@ -80,7 +84,8 @@ static void read_version(struct zone_database *database)
     char line[64];
     if (fgets(line, sizeof line, file) != NULL && !strncmp(line, "# version ", 10)) {
         line[strcspn(line, "\r\n")] = '\0';
-        snprintf(database->version, sizeof database->version, "%.*s", (int)sizeof database->version - 1, line + 10);
+        snprintf(database->version, sizeof database->version, "%.*s",
+                 (int)sizeof database->version - 1, line + 10);
     }
     fclose(file);
 }
@@ -98,8 +103,7 @@ void zone_database_free(struct zone_database *database)
         return;
     }
     struct database_zone *zone, *next;
-    HASH_ITER(hh, database->zones, zone, next)
-    {
+    HASH_ITER (hh, database->zones, zone, next) {
         HASH_DEL(database->zones, zone);
         g_time_zone_unref(zone->rules);
         free(zone);
@@ -127,12 +131,14 @@ static bool is_in_database(const char *name)
     if (file == NULL) {
         return false;
     }
-    bool good = fread(magic, 1, sizeof magic, file) == sizeof magic && !memcmp(magic, "TZif", sizeof magic);
+    bool good =
+        fread(magic, 1, sizeof magic, file) == sizeof magic && !memcmp(magic, "TZif", sizeof magic);
     fclose(file);
     return good;
 }
 
-int zone_database_find(struct zone_database *database, const char *name, const struct zone **ret_zone, struct error *error)
+int zone_database_find(struct zone_database *database, const char *name,
+                       const struct zone **ret_zone, struct error *error)
 {
     if (name == NULL || name[0] == '\0') {
         *ret_zone = &zone_utc;
@@ -143,10 +149,11 @@ int zone_database_find(struct zone_database *database, const char *name, const s
     if (zone == NULL) {
         GTimeZone *rules = is_in_database(name) ? g_time_zone_new_identifier(name) : NULL;
         if (rules == NULL) {
-            return error_set(error, -EINVAL,
-                             "timeZone: '%.64s' is not in the IANA database (%s) of this machine: give a name such as "
-                             "America/Sao_Paulo",
-                             name, database->version);
+            return error_set(
+                error, -EINVAL,
+                "timeZone: '%.64s' is not in the IANA database (%s) of this machine: give a name such as "
+                "America/Sao_Paulo",
+                name, database->version);
         }
         zone = memory_new(1, sizeof *zone);
         zone->zone.span = find_span;

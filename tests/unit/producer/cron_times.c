@@ -1,6 +1,7 @@
 /*
- * For tests/integration/test_cron_zones.py: the answers of cron.c and zone_database.c, to compare with an independent implementation.
- * A line `cron<TAB>ZONE<TAB>FIELDS<TAB>FROM<TAB>UNTIL` is answered with the times of [FROM, UNTIL), a line `spans<TAB>ZONE<TAB>FROM<TAB>UNTIL` with
+ * For tests/integration/test_cron_zones.py: the answers of cron.c and zone_database.c, to compare
+ * with an independent implementation. A line `cron<TAB>ZONE<TAB>FIELDS<TAB>FROM<TAB>UNTIL` is
+ * answered with the times of [FROM, UNTIL), a line `spans<TAB>ZONE<TAB>FROM<TAB>UNTIL` with
  * start:offset pairs, in seconds, on one line.
  */
 #include <inttypes.h>
@@ -19,7 +20,8 @@ static void print_times(const struct zone *zone, const char *fields, int64_t fro
         printf("error: %s\n", error.text);
         return;
     }
-    for (int64_t at = cron_next(&cron, zone, from - 1); at < until; at = cron_next(&cron, zone, at)) {
+    for (int64_t at = cron_next(&cron, zone, from - 1); at < until;
+         at = cron_next(&cron, zone, at)) {
         printf("%" PRId64 " ", at);
     }
     printf("\n");
