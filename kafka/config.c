@@ -2,13 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/secret_file.h"
 
 #define OLDEST_VERSION 0x020e00ff /* 2.14.0 */
 #define SECRET_BYTES_MAX 1024
@@ -120,22 +120,12 @@ static int set_raw(rd_kafka_conf_t *conf, const char *raw, struct error *error)
 /* The first line of a secret's file becomes a property; its text is in no message. */
 static int set_from_file(rd_kafka_conf_t *conf, const char *option, const char *name, const char *path, struct error *error)
 {
-    char line[SECRET_BYTES_MAX + 2], text[256];
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return error_set(error, -errno, "%s: cannot read %s: %s", option, path, strerror(errno));
-    }
-    size_t length = fread(line, 1, sizeof line - 1, file);
-    fclose(file);
-    line[length] = '\0';
-    line[strcspn(line, "\r\n")] = '\0';
-    int result = 0;
-    if (line[0] == '\0' || strlen(line) > SECRET_BYTES_MAX) {
-        result = error_set(error, -EINVAL, "%s: the first line of %s must have 1 to %d bytes", option, path, SECRET_BYTES_MAX);
-    } else if (rd_kafka_conf_set(conf, name, line, text, sizeof text) != RD_KAFKA_CONF_OK) {
+    char secret[SECRET_BYTES_MAX + 1], text[256];
+    int result = secret_file_read(option, path, secret, sizeof secret, error);
+    if (result == 0 && rd_kafka_conf_set(conf, name, secret, text, sizeof text) != RD_KAFKA_CONF_OK) {
         result = error_set(error, -EINVAL, "%s: librdkafka refuses what %s holds as %s", option, path, name);
     }
-    explicit_bzero(line, sizeof line);
+    explicit_bzero(secret, sizeof secret);
     return result;
 }
 

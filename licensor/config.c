@@ -15,6 +15,8 @@ static const struct option options[] = {
      .help = "where workers and the producer connect; port 0: any free one"},
     {.name = "redis", .type = OPTION_TEXT, .offset = AT(redis), .initial = "redis://127.0.0.1:6379", .secret = true,
      .placeholder = "URL", .help = "the Redis that holds keys and seats: redis://[user:password@]HOST:PORT[/DB]"},
+    {.name = "redis-password-file", .type = OPTION_TEXT, .offset = AT(redis_password_file), .placeholder = "PATH",
+     .help = "file with the password of Redis, instead of one in its URL"},
     {.name = "tenant", .type = OPTION_TEXT, .offset = AT(tenant), .initial = "engenho", .placeholder = "NAME",
      .help = "hash tag of all keys in Redis; licensors of one tenant share its keys and seats"},
     {.name = "licence-dir", .type = OPTION_TEXT, .offset = AT(licence_dir), .placeholder = "DIRECTORY",

@@ -12,6 +12,7 @@
 struct config {
     const char *listen;
     const char *redis;
+    const char *redis_password_file;
     const char *tenant;
     const char *licence_dir;
     const char *customer;

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/random.h"
+#include "common/secret_file.h"
 #include "licensor/metrics_table.h"
 #include "licensor/service_private.h"
 
@@ -109,6 +110,10 @@ static int start_redis(struct service *service, struct error *error)
         .backoff_us_max = config->redis_backoff_us_max,
     };
     int rc = redis_address_parse(config->redis, &options.address, error);
+    if (rc == 0 && config->redis_password_file != NULL) {
+        rc = secret_file_read("redis-password-file", config->redis_password_file, options.address.password,
+                              sizeof options.address.password, error);
+    }
     if (rc == 0) {
         const struct redis_callbacks callbacks = {.state = on_redis_state, .granted = requests_granted,
                                                   .waited = requests_waited, .measured = on_redis_measured};
