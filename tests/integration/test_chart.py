@@ -101,6 +101,7 @@ BAD = [
     ("a setting that would split in two", {"kafka__config": {"client.rack": "a;b"}}, "kafka.config.client.rack holds a semicolon"),
     ("no broker", {"kafka__bootstrapServers": []}, "kafka.bootstrapServers is empty: give the address of a broker"),
     ("no Redis", {"redis__host": ""}, "redis.host is empty: give the name of a Redis"),
+    ("a user without password", {"redis__username": "engenho"}, "redis.username is set, but redis.existingSecret is empty"),
     ("no token", {"producer__api__existingSecret": ""}, "producer.api.existingSecret is empty: the API needs a token"),
     ("no agent", {"worker__agents": {"default": None}}, "worker.agents is empty: give at least one agent"),
     ("an Ingress without host", {"producer__ingress__enabled": True}, "producer.ingress.host is empty"),
@@ -364,6 +365,14 @@ def test_kafka_settings_reach_every_client() -> None:
         assert mounts["/etc/engenho/kafka/tls"] == "kafka-tls" and mounts["/etc/engenho/kafka/sasl"] == "kafka-sasl"
     licensor = one(documents, "Deployment", "-licensor")["spec"]["template"]
     assert "kafka" not in json.dumps(licensor["spec"]["volumes"])
+
+
+def test_redis_is_logged_in_to_with_a_file() -> None:
+    pod = one(render(ci("full")), "Deployment", "-licensor")["spec"]["template"]
+    assert arguments(pod)["redis"] == "redis://engenho:@valkey.store:6380/2"
+    assert arguments(pod)["redis-password-file"] == "/etc/engenho/redis/password"
+    plain = arguments(one(render(), "Deployment", "-licensor")["spec"]["template"])
+    assert plain["redis"] == "redis://redis:6379/0" and "redis-password-file" not in plain
 
 
 def test_every_mount_has_its_volume_and_every_volume_a_mount() -> None:

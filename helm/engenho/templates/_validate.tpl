@@ -15,6 +15,9 @@ What the schema cannot say. Each message names the key and the fix. Rendered by 
 {{- if not .Values.redis.host -}}
 {{- fail "redis.host is empty: give the name of a Redis 7 or Valkey, as in --set redis.host=redis" -}}
 {{- end -}}
+{{- if and .Values.redis.username (not .Values.redis.existingSecret) -}}
+{{- fail "redis.username is set, but redis.existingSecret is empty: name the Secret with the password, or empty the user name" -}}
+{{- end -}}
 {{- if not .Values.producer.api.existingSecret -}}
 {{- fail "producer.api.existingSecret is empty: the API needs a token; make one with `kubectl create secret generic engenho-api --from-literal=token=$(openssl rand -hex 32)` and set producer.api.existingSecret=engenho-api" -}}
 {{- end -}}
