@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import re
@@ -24,9 +25,14 @@ KUBERNETES = ("1.25.0", "1.30.0", "1.34.0")
 Document = dict[str, Any]
 
 
+@functools.cache  # the chart does not change while the tests run, and the same words are asked often
+def _helm(words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(HELM), *words], capture_output=True, text=True, timeout=60)
+
+
 def helm(*words: str | pathlib.Path) -> subprocess.CompletedProcess[str]:
     assert HELM.exists(), f"no {HELM}: run `cmake/deps/deps.sh test`"
-    return subprocess.run([str(HELM), *map(str, words)], capture_output=True, text=True, timeout=60)
+    return _helm(tuple(map(str, words)))
 
 
 def template(*values: pathlib.Path | str, release: str = "plant", kubernetes: str = "1.34.0",
@@ -58,7 +64,7 @@ def render(*values: pathlib.Path | str, **changes: Any) -> list[Document]:
     """The objects that these values give; fails with helm's sentence."""
     done = template(*(values or (MINIMAL,)), **changes)
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 def refusal(*values: pathlib.Path | str, **changes: Any) -> str:

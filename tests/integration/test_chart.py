@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -451,16 +450,15 @@ def test_notes_say_what_runs_and_warn_of_a_demo(tmp_path: pathlib.Path) -> None:
 # The chart and the programs.
 
 
-def help_options(program: str) -> set[str]:
-    file = pathlib.Path(os.environ.get("ENGENHO_BIN") or BIN) / f"engenho-{program}"
-    done = subprocess.run([str(file), "--help"], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, f"{file} --help: {done.stderr}"
+def help_options(program: str, *command: str) -> set[str]:
+    done = subprocess.run([str(BIN / program), *command, "--help"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, f"{program} --help: {done.stderr}"
     return set(re.findall(r"--([a-z][a-z-]+)", done.stdout))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_argument_is_an_option_that_the_program_has(program: str) -> None:
-    options = help_options(program)
+    options = help_options(f"engenho-{program}")
     assert "admin-listen" in options
     seen: set[str] = set()
     for values in CI_VALUES:
@@ -470,6 +468,14 @@ def test_every_argument_is_an_option_that_the_program_has(program: str) -> None:
                 seen |= set(arguments(pod))
     assert seen, f"no pod runs engenho-{program}"
     assert seen <= options, f"engenho-{program} has no --{', --'.join(sorted(seen - options))}"
+
+
+@pytest.mark.parametrize("command", ["lag", "seats"])
+def test_helm_test_asks_what_the_command_line_can_answer(command: str) -> None:
+    pod = one(render(), "Pod", f"-test-{command}")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert pod["spec"]["containers"][0]["command"] == ["/usr/bin/engenho", command]
+    assert set(arguments(pod)) <= help_options("engenho", command)
 
 
 # Documentation.
