@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* long: an id has these five parts */
 size_t execution_id_print(const char *agent, const char *topic, int32_t partition, int64_t offset,
                           const char *production, char *text)
 {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+/* long: what a frame is and where it stands are three answers */
 int frame_next(const uint8_t *data, size_t bytes, size_t max, const uint8_t **ret_payload,
                size_t *ret_payload_bytes, size_t *ret_frame_bytes)
 {

@@ -63,30 +63,34 @@ static enum options_result give_answer(const struct option_table *table, enum an
     return OPTIONS_ANSWERED;
 }
 
-/*
- * One argument that starts with "--", and the one after it where it takes a value. Moves *index
- * past both.
- */
-static int read_argument(const struct option_table *table, int argc, char **argv, int *index,
-                         struct given *given, struct error *error)
+/* The arguments of a program while they are read. */
+struct command_line {
+    const struct option_table *table;
+    int argc, index;
+    char **argv;
+    struct given *given; /* one for each option of the table */
+    enum answer answer;
+};
+
+/* One argument that starts with "--", and the one after it where it takes a value. */
+static int read_argument(struct command_line *line, struct error *error)
 {
-    const char *argument = argv[*index];
-    const char *name = argument + 2;
+    const char *name = line->argv[line->index] + 2;
     size_t bytes = strcspn(name, "=");
-    const struct option *option = find(table, name, bytes);
+    const struct option *option = find(line->table, name, bytes);
     if (!option) {
         return error_set(error, -EINVAL, "there is no option --%.*s: see %s --help", (int)bytes,
-                         name, table->program);
+                         name, line->table->program);
     }
-    struct given *place = &given[option - table->options];
+    struct given *place = &line->given[option - line->table->options];
     place->source = SOURCE_COMMAND_LINE;
-    (*index)++;
+    line->index++;
     if (name[bytes] == '=') {
         place->text = name + bytes + 1;
     } else if (option->type == OPTION_BOOL) {
         place->text = "true";
-    } else if (*index < argc) {
-        place->text = argv[(*index)++];
+    } else if (line->index < line->argc) {
+        place->text = line->argv[line->index++];
     } else {
         char form[OPTION_FORM_BYTES];
         option_form(option, form);
@@ -95,20 +99,18 @@ static int read_argument(const struct option_table *table, int argc, char **argv
     return 0;
 }
 
-/* Returns 0 with what was given and the first operand, 1 when a question was met, or -EINVAL. */
-static int read_command_line(const struct option_table *table, int argc, char **argv,
-                             struct given *given, enum answer *ret_answer, int *ret_operand,
-                             struct error *error)
+/* Reads up to the first operand. Returns 0, 1 when a question was met, or -EINVAL. */
+static int read_command_line(struct command_line *line, struct error *error)
 {
-    int i = 1;
-    while (i < argc) {
-        const char *argument = argv[i];
-        *ret_answer = answer_of(argument);
-        if (*ret_answer != ANSWER_NONE) {
+    const char *program = line->table->program;
+    while (line->index < line->argc) {
+        const char *argument = line->argv[line->index];
+        line->answer = answer_of(argument);
+        if (line->answer != ANSWER_NONE) {
             return 1;
         }
         if (!strcmp(argument, "--")) {
-            i++;
+            line->index++;
             break;
         }
         if (argument[0] != '-' || !argument[1]) {
@@ -117,18 +119,17 @@ static int read_command_line(const struct option_table *table, int argc, char **
         if (argument[1] != '-') {
             return error_set(error, -EINVAL,
                              "there is no option %s: options start with two dashes, see %s --help",
-                             argument, table->program);
+                             argument, program);
         }
-        int result = read_argument(table, argc, argv, &i, given, error);
+        int result = read_argument(line, error);
         if (result) {
             return result;
         }
     }
-    if (i < argc && !table->operands) {
-        return error_set(error, -EINVAL, "%s takes no '%s': only options, see %s --help",
-                         table->program, argv[i], table->program);
+    if (line->index < line->argc && !line->table->operands) {
+        return error_set(error, -EINVAL, "%s takes no '%s': only options, see %s --help", program,
+                         line->argv[line->index], program);
     }
-    *ret_operand = i;
     return 0;
 }
 
@@ -288,20 +289,21 @@ static int take_value(const struct option *option, struct given *given, void *co
 enum options_result options_parse(const struct option_table *table, int argc, char **argv,
                                   void *config, int *ret_operand, struct error *error)
 {
-    struct given *given = memory_new(table->count, sizeof *given);
-    enum answer answer = ANSWER_NONE;
-    int operand = argc;
-    int result = read_command_line(table, argc, argv, given, &answer, &operand, error);
+    struct command_line line = {.table = table, .argc = argc, .argv = argv};
+    /* An empty argv has not even the program's name. */
+    line.index = argc > 0 ? 1 : 0;
+    line.given = memory_new(table->count, sizeof *line.given);
+    int result = read_command_line(&line, error);
     for (size_t i = 0; !result && i < table->count; i++) {
-        result = take_value(&table->options[i], &given[i], config, error);
+        result = take_value(&table->options[i], &line.given[i], config, error);
     }
-    free(given);
+    free(line.given);
     if (result == 1) {
-        return give_answer(table, answer);
+        return give_answer(table, line.answer);
     }
     if (result) {
         return OPTIONS_WRONG;
     }
-    *ret_operand = operand;
+    *ret_operand = line.index;
     return OPTIONS_RUN;
 }

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int secret_file_read(const char *option, const char *path, char *ret_text, size_t size, struct error *error)
+int secret_file_read(const char *option, const char *path, char *ret_text, size_t size,
+                     struct error *error)
 {
     char line[4096];
     FILE *file = fopen(path, "re");
@@ -18,7 +19,8 @@ int secret_file_read(const char *option, const char *path, char *ret_text, size_
     length = strlen(line);
     int result = 0;
     if (length == 0 || length >= size) {
-        result = error_set(error, -EINVAL, "%s: the first line of %s must have 1 to %zu bytes", option, path, size - 1);
+        result = error_set(error, -EINVAL, "%s: the first line of %s must have 1 to %zu bytes",
+                           option, path, size - 1);
     } else {
         memcpy(ret_text, line, length + 1);
     }

@@ -136,6 +136,36 @@ static void next_text(struct parser *parser, char quote)
     parser->token.bytes = (size_t)(end - start) + 2;
 }
 
+/* Where the word ends that starts at `end` - 1. */
+static size_t end_of_word(const struct parser *parser, size_t end)
+{
+    while (end < parser->bytes && is_word((unsigned char)parser->source[end])) {
+        end++;
+    }
+    return end;
+}
+
+static size_t end_of_number(const struct parser *parser, size_t end)
+{
+    const char *source = parser->source;
+    while (end < parser->bytes) {
+        bool sign = source[end] == '-' || source[end] == '+';
+        bool exponent = source[end - 1] == 'e' || source[end - 1] == 'E';
+        if (!isalnum((unsigned char)source[end]) && source[end] != '.' && !(sign && exponent)) {
+            break;
+        }
+        end++;
+    }
+    return end;
+}
+
+static bool is_number_start(const struct parser *parser)
+{
+    unsigned char byte = (unsigned char)parser->source[parser->at];
+    bool sign = (byte == '-' || byte == '+') && parser->at + 1 < parser->bytes;
+    return isdigit(byte) || byte == '.' || sign;
+}
+
 static void next_token(struct parser *parser)
 {
     while (parser->at < parser->bytes && isspace((unsigned char)parser->source[parser->at])) {
@@ -146,29 +176,18 @@ static void next_token(struct parser *parser)
     if (parser->at == parser->bytes || parser->failed) {
         return;
     }
-    const char *source = parser->source;
-    unsigned char byte = (unsigned char)source[parser->at];
-    size_t end = parser->at + 1;
-    bool sign = (byte == '-' || byte == '+') && end < parser->bytes;
+    unsigned char byte = (unsigned char)parser->source[parser->at];
     if (byte == '(' || byte == ')') {
         token->type = byte == '(' ? TOKEN_OPEN : TOKEN_CLOSE;
         token->bytes = 1;
     } else if (byte == '\'' || byte == '"') {
         next_text(parser, (char)byte);
     } else if (is_word_start(byte)) {
-        while (end < parser->bytes && is_word((unsigned char)source[end])) {
-            end++;
-        }
         token->type = TOKEN_WORD;
-        token->bytes = end - parser->at;
-    } else if (isdigit(byte) || byte == '.' || sign) {
-        while (end < parser->bytes && (isalnum((unsigned char)source[end]) || source[end] == '.' ||
-                                       ((source[end] == '-' || source[end] == '+') &&
-                                        (source[end - 1] == 'e' || source[end - 1] == 'E')))) {
-            end++;
-        }
+        token->bytes = end_of_word(parser, parser->at + 1) - parser->at;
+    } else if (is_number_start(parser)) {
         token->type = TOKEN_NUMBER;
-        token->bytes = end - parser->at;
+        token->bytes = end_of_number(parser, parser->at + 1) - parser->at;
     } else {
         next_operator(parser);
     }
