@@ -2,3 +2,6 @@
 engenho_library(worker_pool
   SOURCES pool.c pool_answers.c pool_interpreter.c pool_limits.c pool_metrics.c pool_process.c
   LINKS common common_edge proto interpreter_arena PkgConfig::libevent)
+engenho_library(worker_packages
+  SOURCES packages.c unpack.c
+  LINKS common PkgConfig::libarchive PkgConfig::openssl)
