@@ -66,9 +66,9 @@ static void unready(struct line *line)
     }
 }
 
-static void free_line_if_empty(struct line *line)
+void dispatch_free_line(struct line *line)
 {
-    if (line->running == 0 && line->waiting_count == 0) {
+    if (line->running == 0 && line->waiting_count == 0 && !line->gated) {
         unready(line);
         HASH_DEL(line->lane->lines, line);
         free(line);
@@ -79,7 +79,7 @@ static void free_line_if_empty(struct line *line)
 static void check_line(struct line *line)
 {
     if (line->ready || line->waiting_count == 0 || line->lane->state != LANE_RUNNING ||
-        (line->ordered && line->running > 0)) {
+        (line->ordered && (line->running > 0 || line->gated))) {
         return;
     }
     TAILQ_INSERT_TAIL(&line->holder->ready, line, next);
@@ -199,7 +199,7 @@ void dispatch_remove(struct execution *execution)
         unready(line);
     }
     execution->line = NULL;
-    free_line_if_empty(line);
+    dispatch_free_line(line);
     if (TAILQ_EMPTY(&holder->ready)) {
         dispatch_refresh(engine, holder);
     }
@@ -260,11 +260,11 @@ static size_t take_from(struct engine *engine, struct line *line, struct executi
     size_t count = 0;
     /* What keeps a state can't run twice in one batch: the second would not see what the first left. */
     struct execution *first = TAILQ_FIRST(&line->waiting);
-    if (line->ordered && first->production->stateful) {
+    if (line->ordered && first->production->keeps_state) {
         room = 1;
     }
     while (count < room && (first = TAILQ_FIRST(&line->waiting)) != NULL &&
-           (count == 0 || !line->ordered || !first->production->stateful) &&
+           (count == 0 || !line->ordered || !first->production->keeps_state) &&
            code_is_ready(engine, line->holder, first)) {
         take_out(first);
         batch[count++] = first;
@@ -296,10 +296,10 @@ static void put_back(struct execution **batch, size_t count)
     }
 }
 
-static void begin(struct engine *engine, struct execution *execution)
+static void begin(struct execution *execution)
 {
     struct seat *seat = execution->own_seat ? execution->own_seat : &execution->holder->seat;
-    execution->waived = seats_use(&engine->seats, seat);
+    execution->waived = seats_use(seat);
     execution->state = EXECUTION_RUNNING;
     execution->line->running++;
     execution->line->lane->running++;
@@ -330,7 +330,7 @@ static bool submit(struct engine *engine, struct holder *holder)
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        begin(engine, batch[i]);
+        begin(batch[i]);
     }
     return true;
 }
@@ -386,7 +386,7 @@ void engine_returned(struct engine *engine, uint64_t number)
         dispatch_add_seatless(execution);
     } else {
         dispatch_add(execution);
-        if (holder->state == HOLDER_HELD) {
+        if (holder->state == HOLDER_HELD && execution->line->lane->state == LANE_RUNNING) {
             intake_park(execution);
         }
     }
@@ -417,16 +417,33 @@ void engine_finished(struct engine *engine, const Engenho__Finished *finished)
     }
     end_run(engine, execution);
     if (line != NULL) {
+        bool gates = line->ordered && execution->production->keeps_state;
         struct record *record = execution->record;
+        if (gates) {
+            line->gated = true;
+            line->next_gated = record->gated;
+            record->gated = line;
+        }
         execution_free(execution);
         lane_settle_one(record);
-        check_line(line);
-        free_line_if_empty(line);
+        if (!gates) {
+            check_line(line);
+            dispatch_free_line(line);
+        }
     } else {
         execution_free(execution);
     }
-    if (TAILQ_EMPTY(&holder->ready) || !holder->in_ring) {
-        dispatch_refresh(engine, holder);
+    dispatch_refresh(engine, holder);
+}
+
+void dispatch_ungate(struct line *line)
+{
+    while (line != NULL) {
+        struct line *following = line->next_gated;
+        line->gated = false;
+        check_line(line);
+        dispatch_free_line(line);
+        line = following;
     }
 }
 
@@ -436,6 +453,18 @@ void dispatch_open_lane(struct lane *lane)
     HASH_ITER(hh, lane->lines, line, following)
     {
         check_line(line);
+    }
+}
+
+void dispatch_close_lane(struct lane *lane)
+{
+    struct line *line, *following;
+    HASH_ITER(hh, lane->lines, line, following)
+    {
+        if (line->ready) {
+            unready(line);
+            dispatch_refresh(lane->engine, line->holder);
+        }
     }
 }
 
@@ -474,6 +503,7 @@ void dispatch_drop_lane(struct lane *lane)
     }
     HASH_ITER(hh, lane->lines, line, following)
     {
-        free_line_if_empty(line);
+        line->gated = false;
+        dispatch_free_line(line);
     }
 }

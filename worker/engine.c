@@ -80,6 +80,9 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
     {
         struct line *line, *following;
         struct execution *execution, *next_execution;
+        if (lane->state > LANE_RUNNING) {
+            continue; /* what waits there is its next owner's */
+        }
         HASH_ITER(hh, lane->lines, line, following)
         {
             if (line->holder != holder) {
@@ -195,7 +198,7 @@ void engine_fail_waiting(struct engine *engine, struct holder *holder, const Eng
         struct line *line, *following;
         HASH_ITER(hh, lane->lines, line, following)
         {
-            if (line->holder != holder) {
+            if (line->holder != holder || lane->state > LANE_RUNNING) {
                 continue;
             }
             for (unsigned left = line->waiting_count; left > 0; left--) {
@@ -300,7 +303,7 @@ int64_t engine_turn(struct engine *engine)
     int64_t next_us = lanes_tick(engine), other_us;
     TAILQ_FOREACH(lane, &engine->lanes, next)
     {
-        unknown = STAILQ_FIRST(&lane->unknown);
+        unknown = lane->state == LANE_RUNNING ? STAILQ_FIRST(&lane->unknown) : NULL;
         if (unknown != NULL && unknown->known_until_us <= engine->now_us) {
             intake_unknown(engine);
             break;

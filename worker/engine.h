@@ -105,6 +105,8 @@ struct engine {
     uint64_t serial;         /* of numbers */
     uint64_t sequence;       /* of executions */
     bool allowed;            /* may start something: registered, licensor seen, not draining */
+    unsigned isolating;      /* lanes that run one by one: the others wait */
+    struct record *suspect;  /* what runs alone in this worker, or is about to */
     int64_t now_us, now_unix_us; /* of the call that is being served */
     struct publisher publisher;
 };
@@ -128,8 +130,13 @@ void engine_fail_waiting(struct engine *engine, struct holder *holder, const Eng
 
 /* Lanes. */
 struct lane *engine_add_lane(struct engine *engine, const char *topic, bool is_triggers, int32_t partition);
-/* The edge has read what the lane left: offsets, map and LaneState are in it. Claims it; then lane_running is called. */
-void engine_claim_lane(struct engine *engine, struct lane *lane);
+/*
+ * What the lane's committed offset and its metadata say. Returns 0 with the slot of its last owner; -ENOENT: there is no metadata;
+ * -EBADMSG: it is not ours: the lane starts at `position` with nothing done beyond it.
+ */
+MUST_CHECK int lane_restore(struct lane *lane, int64_t position, const char *text, size_t length, uint32_t *ret_slot);
+/* The edge has read all that the lane left. `input_end`: of the partition. Claims it; then lane_running is called. */
+void engine_claim_lane(struct engine *engine, struct lane *lane, int64_t input_end);
 /* Finish what runs (what does not end by itself: engine_cut_lane), commit, then lane_closed is called. */
 void engine_close_lane(struct engine *engine, struct lane *lane);
 /* Do not wait for what still runs. */

@@ -20,6 +20,11 @@ void dispatch_drop_lane(struct lane *lane);
 void dispatch_orphan(struct lane *lane);
 /* The lane's lines may run now. */
 void dispatch_open_lane(struct lane *lane);
+/* Nothing of it starts any more. */
+void dispatch_close_lane(struct lane *lane);
+void dispatch_free_line(struct line *line); /* if nothing is in it */
+/* The record that gated these lines has all its outcomes: they go on. */
+void dispatch_ungate(struct line *line);
 void execution_free(struct execution *execution);
 
 /* intake.c */
@@ -42,6 +47,20 @@ int64_t lanes_tick(struct engine *engine);
 void lane_wait_again(struct record *record, int64_t due_us);
 /* Whether the completion map can take one record more, wherever it is. */
 bool lane_map_fits(const struct lane *lane);
+
+/* isolation.c */
+void isolation_begin(struct lane *lane, int64_t input_end);
+/* How often in a row the lane was taken unclean, as a commit of this position says it. */
+uint32_t isolation_unclean_starts(const struct lane *lane, int64_t position);
+/* It may be over. */
+void isolation_check(struct lane *lane);
+void isolation_forget(struct lane *lane);
+/* Whether the lane may take a record into work now. */
+bool isolation_allows(const struct lane *lane);
+/* Whether the record waits until the commit that names it is done. */
+bool isolation_marks(struct record *record);
+/* The record is over and committed, or gone. */
+void isolation_end(struct record *record);
 
 /* outcome.c */
 void outcome_finish(struct execution *execution, const Engenho__Finished *finished);

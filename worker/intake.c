@@ -132,11 +132,7 @@ static struct line *line_of(struct execution *execution)
 /* The line of an execution that is not in it yet may be empty: give it one more look when nothing came of it. */
 static void drop_line(struct execution *execution)
 {
-    struct line *line = execution->line;
-    if (line->waiting_count == 0 && line->running == 0) {
-        HASH_DEL(line->lane->lines, line);
-        free(line);
-    }
+    dispatch_free_line(execution->line);
     execution->line = NULL;
 }
 
@@ -378,6 +374,9 @@ void intake_unknown(struct engine *engine)
     {
         struct record_list waiting = STAILQ_HEAD_INITIALIZER(waiting);
         struct record *record;
+        if (lane->state != LANE_RUNNING) {
+            continue;
+        }
         STAILQ_CONCAT(&waiting, &lane->unknown);
         while ((record = STAILQ_FIRST(&waiting)) != NULL) {
             STAILQ_REMOVE_HEAD(&waiting, next);

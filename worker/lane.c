@@ -35,12 +35,12 @@ struct lane *engine_add_lane(struct engine *engine, const char *topic, bool is_t
     return lane;
 }
 
-void engine_claim_lane(struct engine *engine, struct lane *lane)
+void engine_claim_lane(struct engine *engine, struct lane *lane, int64_t input_end)
 {
     assert(lane->state == LANE_TAKING);
     (void)engine;
     lane->state = LANE_CLAIMING;
-    lane->committed = lane->input.base;
+    isolation_begin(lane, input_end);
     lane->dirty = lane->urgent = true;
 }
 
@@ -56,6 +56,7 @@ void engine_close_lane(struct engine *engine, struct lane *lane)
         break;
     case LANE_RUNNING:
         lane->state = LANE_CLOSING;
+        dispatch_close_lane(lane);
         lane->dirty = lane->urgent = true;
         break;
     default:
@@ -80,10 +81,8 @@ void record_free(struct engine *engine, struct record *record)
     }
     if (lane != NULL) {
         LIST_REMOVE(record, all);
-        if (lane->suspect == record) {
-            lane->suspect = NULL;
-            lane->suspect_committed = false;
-        }
+        isolation_end(record);
+        isolation_check(lane);
     }
     if (record->trigger != NULL) {
         engenho__trigger__free_unpacked(record->trigger, NULL);
@@ -98,6 +97,7 @@ void record_free(struct engine *engine, struct record *record)
 void engine_drop_lane(struct engine *engine, struct lane *lane)
 {
     assert(!lane->touched[0] && !lane->touched[1]);
+    isolation_forget(lane);
     dispatch_drop_lane(lane);
     publisher_drop_lane(engine, lane);
     while (!LIST_EMPTY(&lane->records)) {
@@ -182,10 +182,7 @@ int lane_take_state(struct lane *lane, const char *key, size_t key_bytes, const 
 
 bool lane_has_room(const struct lane *lane)
 {
-    if (lane->state != LANE_RUNNING || lane->suspect != NULL || (lane->one_by_one && lane->open > lane->due_count)) {
-        return false;
-    }
-    return lane->open - lane->due_count < lane->engine->options.open_max && STAILQ_EMPTY(&lane->held) &&
+    return lane->state == LANE_RUNNING && isolation_allows(lane) && lane->open - lane->due_count < lane->engine->options.open_max && STAILQ_EMPTY(&lane->held) &&
            lane->input.end - lane->input.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN &&
            offsets_encoded_bytes(&lane->input, DONE_BYTES_SOFT) <= DONE_BYTES_SOFT;
 }
@@ -195,7 +192,7 @@ bool lane_has_later_room(const struct lane *lane)
     if (lane->state == LANE_TAKING) {
         return true; /* the lane starts when all of it was seen */
     }
-    return lane->state <= LANE_RUNNING && lane->due_count < DUE_MAX && lane->suspect == NULL &&
+    return lane->state <= LANE_RUNNING && lane->due_count < DUE_MAX &&
            lane->open - lane->due_count < 2 * (size_t)lane->engine->options.open_max &&
            lane->later.end - lane->later.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN;
 }
@@ -264,19 +261,6 @@ static void give_message_back(struct lane *lane, const struct record_view *view)
     lane->engine->port.message_free(lane->engine->port.context, view->message);
 }
 
-/* One by one: the record waits until the commit that names it is done. */
-static bool must_be_marked(struct lane *lane, struct record *record)
-{
-    if (!lane->one_by_one) {
-        return false;
-    }
-    assert(lane->suspect == NULL);
-    lane->suspect = record;
-    lane->suspect_committed = false;
-    lane->dirty = lane->urgent = true;
-    return true;
-}
-
 void lane_take(struct lane *lane, const struct record_view *view)
 {
     enum offsets_seen seen;
@@ -284,15 +268,13 @@ void lane_take(struct lane *lane, const struct record_view *view)
     assert(result == 0); /* lane_has_room leaves a margin; a wider hole is only met by an empty window */
     (void)result;
     lane->dirty = true;
-    if (lane->one_by_one && view->offset >= lane->one_by_one_until) {
-        lane->one_by_one = false;
-    }
     if (seen == OFFSETS_SEEN_BEFORE) {
         give_message_back(lane, view);
+        isolation_check(lane);
         return;
     }
     struct record *record = lane_record(lane, view, false);
-    if (!must_be_marked(lane, record)) {
+    if (!isolation_marks(record)) {
         intake_record(record);
     }
 }
@@ -329,6 +311,7 @@ void lane_see_end(struct lane *lane, int64_t offset)
 {
     if (offset > lane->input.cursor && offsets_see_end(&lane->input, offset) == 0) {
         lane->dirty = true;
+        isolation_check(lane);
     }
 }
 
@@ -348,6 +331,8 @@ void lane_settle_one(struct record *record)
         return;
     }
     lane->open--;
+    struct line *gated = record->gated;
+    record->gated = NULL;
     if (STAILQ_EMPTY(&record->emits) && record != lane->suspect && lane_map_fits(lane)) {
         /* Nobody wanted it: its place in the map is all there is to say. */
         struct offsets *offsets = record->from_later ? &lane->later : &lane->input;
@@ -356,21 +341,21 @@ void lane_settle_one(struct record *record)
         lane->dirty = true;
         lane->later_dirty = lane->later_dirty || record->from_later;
         record_free(engine, record);
-        return;
+    } else {
+        publisher_add(engine, record);
     }
-    publisher_add(engine, record);
+    dispatch_ungate(gated);
 }
 
 static int64_t tick(struct engine *engine, struct lane *lane)
 {
-    while (lane->state == LANE_RUNNING && lane->due_count > 0 && lane->suspect == NULL &&
-           !(lane->one_by_one && lane->open > lane->due_count)) {
+    while (lane->state == LANE_RUNNING && lane->due_count > 0 && isolation_allows(lane)) {
         struct record *record = lane->due[0];
         if (record->due_us > engine->now_unix_us) {
             return engine->now_us + (record->due_us - engine->now_unix_us);
         }
         pop_due(lane);
-        if (!must_be_marked(lane, record)) {
+        if (!isolation_marks(record)) {
             intake_record(record);
         }
     }
@@ -386,7 +371,7 @@ int64_t lanes_tick(struct engine *engine)
         int64_t lane_us = tick(engine, lane);
         next_us = lane_us < next_us ? lane_us : next_us;
         struct record *record = STAILQ_FIRST(&lane->unknown);
-        if (record != NULL && record->known_until_us < next_us) {
+        if (record != NULL && lane->state == LANE_RUNNING && record->known_until_us < next_us) {
             next_us = record->known_until_us;
         }
     }

@@ -50,6 +50,7 @@ static void read_definition(struct production *production, const Engenho__Produc
     production->abort_on_new_event = definition->abort_on_new_event;
     production->stateful =
         (definition->state || epm_method) && production->ordering != ENGENHO__ORDERING__ORDERING_NONE;
+    production->keeps_state = production->stateful || production->abort_on_new_event;
     production->breaker_failures = definition->breaker_failures;
     production->seat_kind = definition->seat_kind == ENGENHO__SEAT_KIND__SEAT_KIND_DEFAULT
                                 ? ENGENHO__SEAT_KIND__SEAT_KIND_HELD

@@ -48,6 +48,7 @@ struct production {
     struct retry_policy retry;
     bool abort_on_new_event;
     bool stateful;            /* a userCache goes in and out */
+    bool keeps_state;         /* something of each run is written to `state` */
     uint32_t breaker_failures;
     Engenho__SeatKind seat_kind;    /* resolved */
     char **pools;

@@ -123,8 +123,10 @@ static int fill_record(struct engine *engine, unsigned producer, struct record *
 static bool must_be_held(const struct record *record)
 {
     const struct lane *lane = record->lane;
-    return lane != NULL && !record->from_later && !lane_map_fits(lane) &&
-           record->offset != offsets_position(&lane->input);
+    if (lane == NULL || (STAILQ_EMPTY(&lane->held) && (record->from_later || lane_map_fits(lane)))) {
+        return false;
+    }
+    return record->from_later || record->offset != offsets_position(&lane->input);
 }
 
 static void note_filled(struct engine *engine, unsigned producer, struct record *record)
@@ -191,7 +193,7 @@ static char *print_metadata(struct engine *engine, struct lane *lane, struct lan
     metadata.slot = engine->options.slot;
     metadata.done = (ProtobufCBinaryData){.data = done.data, .len = done.length};
     metadata.clean = commit->clean;
-    metadata.unclean_starts = commit->position == lane->unclean_at ? lane->unclean_starts : 0;
+    metadata.unclean_starts = isolation_unclean_starts(lane, commit->position);
     metadata.one_by_one = lane->one_by_one;
     metadata.suspect_offset = -1;
     if (commit->suspect && lane->suspect->from_later) {
@@ -365,7 +367,7 @@ static void settle_lane(struct engine *engine, const struct lane_commit *commit)
         if (lane->close_wanted) {
             engine_close_lane(engine, lane);
         }
-    } else if (commit->clean) {
+    } else if (commit->clean && lane->state == LANE_CLOSING) {
         lane->state = LANE_CLOSED;
         engine->port.lane_closed(engine->port.context, lane);
     } else if (commit->suspect && lane->suspect != NULL && !lane->suspect_committed && lane->state == LANE_RUNNING) {

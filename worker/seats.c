@@ -65,8 +65,10 @@ bool seats_want(struct seats *seats, struct seat *seat)
 {
     if (seat->state == SEAT_NONE) {
         ask(seats, seat);
+    } else if (seat->state == SEAT_LINGERING) {
+        set_state(seats, seat, SEAT_HELD);
     }
-    return seat->state == SEAT_HELD || seat->state == SEAT_LINGERING;
+    return seat->state == SEAT_HELD;
 }
 
 void seats_unwant(struct seats *seats, struct seat *seat)
@@ -76,13 +78,12 @@ void seats_unwant(struct seats *seats, struct seat *seat)
     }
 }
 
-bool seats_use(struct seats *seats, struct seat *seat)
+bool seats_use(struct seat *seat)
 {
-    assert(seat->state == SEAT_HELD || seat->state == SEAT_LINGERING);
+    assert(seat->state == SEAT_HELD);
     bool waived = !seat->fresh;
     seat->fresh = false;
     seat->users++;
-    set_state(seats, seat, SEAT_HELD);
     return waived;
 }
 

@@ -57,7 +57,7 @@ bool seats_want(struct seats *seats, struct seat *seat);
 /* Nobody wants it any more before it was granted. */
 void seats_unwant(struct seats *seats, struct seat *seat);
 /* One more user of a held seat. Returns whether it is waived: not the first since it was granted. */
-bool seats_use(struct seats *seats, struct seat *seat);
+bool seats_use(struct seat *seat);
 /* A user ended. When it was the last one: lingers (`linger`), or is given back at once. */
 void seats_end_use(struct seats *seats, struct seat *seat, bool linger, int64_t now_us);
 /* It was granted, and there is nothing to run on it any more. */

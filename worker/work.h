@@ -63,6 +63,7 @@ struct record {
     struct event_view view;  /* of `event` */
     const char *undecodable; /* why it is no event; owned by the message or constant */
     unsigned open;           /* executions without an outcome */
+    struct line *gated;      /* lines that go on when this record has all its outcomes */
     struct emit_list emits;
     struct emit *emitting;   /* next one to fill, while its transaction is being filled */
     int64_t due_us;          /* unix: of `later`, in the lane's heap until then */
@@ -105,6 +106,8 @@ struct line {
     struct holder *holder;
     bool ordered;
     bool ready;              /* in its holder's list */
+    bool gated;              /* what it leaves in `state` is published in order: its last record has outcomes outstanding */
+    struct line *next_gated; /* of that record */
     unsigned running;
     unsigned waiting_count;
     struct execution_list waiting;
@@ -190,8 +193,9 @@ struct lane {
     int64_t committed;       /* the input offset of the last commit that happened */
     uint32_t unclean_starts;
     int64_t unclean_at;      /* the committed offset it was taken from */
+    int64_t later_unclean_at; /* the same of `later`; -1: nothing waited there */
     bool one_by_one;
-    int64_t one_by_one_until; /* input offset at which it ends */
+    int64_t alone_until, later_alone_until; /* offsets at which it ends */
     struct record *suspect;  /* one by one: marked in the metadata, or about to be */
     bool suspect_committed;
     int64_t crashed_offset, crashed_later_offset; /* the record that took the last owner down; -1: none */
