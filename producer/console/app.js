@@ -1,0 +1,360 @@
+// The console's one page: executions, failures, lag and seats, live. Plain DOM: nothing from the API is ever parsed as HTML.
+import { language, say, sayState } from "./words.js";
+
+const EXECUTIONS_SHOWN = 50;
+const FAILURES_SHOWN = 20;
+const DRAW_MS = 250;
+const RETRY_MS_MAX = 10000;
+const STATES = {
+  succeeded: ["good", "✓"], skipped: ["none", "↷"], failed: ["bad", "✕"], timed_out: ["bad", "⏱"], crashed: ["bad", "⚡"],
+  out_of_memory: ["bad", "▣"], cancelled: ["warn", "⊘"], unknown: ["none", "?"],
+  ok: ["good", "✓"], warn: ["warn", "▲"], stall: ["bad", "■"], stop: ["bad", "■"], rewind: ["warn", "↶"],
+};
+
+const state = { executions: [], failures: [], ends: [], lag: null, seats: null, seatsError: "", cursor: null, newest: 0, dirty: new Set() };
+let token = null;
+let stopStream = null;
+
+const find = (id) => document.getElementById(id);
+const number = new Intl.NumberFormat(language);
+const time = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", day: "2-digit", month: "2-digit" });
+const isFailure = (result) => result.outcome !== "succeeded" && result.outcome !== "skipped";
+
+// --- calls
+
+async function call(path, options = {}) {
+  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}` }, cache: "no-store" });
+  if (answer.status === 401) {
+    throw Object.assign(new Error(say("wrongToken")), { unauthorised: true });
+  }
+  return answer;
+}
+
+async function get(path) {
+  const answer = await call(path);
+  const body = await answer.json();
+  if (!answer.ok) {
+    throw new Error(body.error);
+  }
+  return body;
+}
+
+// Server-sent events by fetch: EventSource can't send the token.
+async function readStream(signal, handle, opened) {
+  const after = state.cursor ? `?after=${encodeURIComponent(state.cursor)}` : "";
+  const answer = await call(`/v1/stream${after}`, { signal });
+  if (!answer.ok) {
+    throw new Error((await answer.json()).error);
+  }
+  opened();
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) {
+      return;
+    }
+    text += value;
+    let end;
+    while ((end = text.indexOf("\n\n")) >= 0) {
+      const event = {};
+      for (const line of text.slice(0, end).split("\n")) {
+        const colon = line.indexOf(": ");
+        event[line.slice(0, colon)] = line.slice(colon + 2);
+      }
+      text = text.slice(end + 2);
+      handle(event);
+    }
+  }
+}
+
+// --- drawing
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function badge(word) {
+  const [kind, icon] = STATES[word] ?? ["none", "?"];
+  return element("span", { className: `badge ${kind}` }, element("span", { ariaHidden: "true" }, `${icon} `), sayState(word));
+}
+
+function seconds(value) {
+  if (value === null || value === undefined) {
+    return "–";
+  }
+  if (value < 0.001) {
+    return `${number.format(Math.round(value * 1e6))} µs`;
+  }
+  if (value < 1) {
+    return `${number.format(Math.round(value * 1e3))} ms`;
+  }
+  return value < 120 ? `${number.format(Math.round(value * 10) / 10)} s` : `${number.format(Math.round(value / 60))} min`;
+}
+
+const count = (value) => (value === null || value === undefined ? "–" : number.format(value));
+const shorten = (text, most = 120) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
+// Columns: [title, class, (row) => text or node].
+const executionColumns = [
+  ["end", "time", (row) => element("time", { dateTime: row.end }, time.format(new Date(row.end)))],
+  ["production", "name", (row) => row.production || `${row.application ?? ""} (${say("onDemand")})`],
+  ["agent", "", (row) => row.agent],
+  ["trigger", "", (row) => sayState(row.trigger)],
+  ["outcome", "", (row) => badge(row.outcome)],
+  ["elapsed", "number", (row) => seconds(row.elapsedSeconds)],
+  ["attempt", "number", (row) => count(row.attempt)],
+  ["seat", "", (row) => (row.seat ? `${row.seat.pool} ${row.seat.waived ? say("waived") : `L${row.seat.number}`}` : "–")],
+  ["result", "message", (row) => (row.result === undefined ? shorten(row.output ?? "") : shorten(JSON.stringify(row.result)))],
+];
+const failureColumns = [
+  ...executionColumns.slice(0, 3), executionColumns[4], executionColumns[6],
+  ["error", "message", (row) => `${row.errorClass ?? ""}${row.error ? `: ${shorten(row.error, 200)}` : ""}${row.deadLetter ? ` (${say("deadLetter")})` : ""}`],
+];
+const lagColumns = [
+  ["agent", "", (row) => row.agent],
+  ["topic", "name", (row) => row.topic],
+  ["partition", "number", (row) => count(row.partition)],
+  ["committed", "number", (row) => count(row.committed)],
+  ["endOffset", "number", (row) => count(row.end)],
+  ["records", "number", (row) => count(row.lag)],
+  ["seconds", "number", (row) => seconds(row.lagSeconds)],
+  ["status", "", (row) => badge(row.status ?? "unknown")],
+];
+const seatColumns = [
+  ["pool", "name", (row) => row.pool],
+  ["busy", "number", (row) => element("span", {}, count(row.inUse),
+    element("meter", { min: 0, max: Math.max(row.limit, 1), value: row.inUse, ariaLabel: `${row.pool}: ${row.inUse} / ${row.limit}` }))],
+  ["limit", "number", (row) => count(row.limit)],
+  ["queued", "number", (row) => count(row.queued)],
+  ["waiting", "number", (row) => count(row.waiting)],
+  ["peak", "number", (row) => count(row.peak)],
+  ["granted", "number", (row) => count(row.granted)],
+  ["waivedCount", "number", (row) => count(row.waived)],
+  ["refused", "number", (row) => count(row.refused)],
+];
+
+function drawTable(id, columns, rows, empty) {
+  const table = find(id);
+  const head = table.tHead.rows[0];
+  if (head.cells.length === 0) {
+    head.append(...columns.map(([title, kind]) => element("th", { scope: "col", className: kind }, say(title))));
+  }
+  const body = rows.map((row) => {
+    const cells = columns.map(([, kind, show]) => element("td", { className: kind }, show(row)));
+    const line = element("tr", {}, ...cells);
+    if (row.isNew) {
+      line.className = "new";
+      row.isNew = false;
+    }
+    return line;
+  });
+  if (body.length === 0) {
+    body.push(element("tr", {}, element("td", { className: "empty", colSpan: columns.length }, empty)));
+  }
+  table.tBodies[0].replaceChildren(...body);
+}
+
+function lagRows() {
+  const rows = [];
+  for (const agent of state.lag?.agents ?? []) {
+    for (const topic of agent.topics ?? []) {
+      for (const partition of topic.partitions ?? []) {
+        rows.push({ agent: agent.agent, topic: topic.topic, ...partition });
+      }
+    }
+  }
+  return rows;
+}
+
+function drawCards() {
+  const minute = Date.now() - 60000;
+  state.ends = state.ends.filter(([at]) => at >= minute);
+  const failures = state.ends.filter(([, failed]) => failed).length;
+  const worst = Math.max(0, ...lagRows().map((row) => row.lagSeconds ?? 0));
+  const pools = state.seats?.pools ?? [];
+  const used = pools.reduce((sum, pool) => sum + pool.inUse, 0);
+  const limit = pools.reduce((sum, pool) => sum + pool.limit, 0);
+  const cards = [
+    ["perMinute", count(state.ends.length)],
+    ["failed", count(failures)],
+    ["maxLag", state.lag ? seconds(worst) : "–"],
+    ["inUse", pools.length ? `${count(used)} / ${count(limit)}` : "–"],
+    ["age", state.newest ? say("ago", seconds(Math.max(0, Math.round((Date.now() - state.newest) / 1000)))) : say("never")],
+  ];
+  find("cards").replaceChildren(...cards.map(([title, value]) => element("div", {}, element("dt", {}, say(title)), element("dd", {}, value))));
+}
+
+function draw() {
+  const { dirty } = state;
+  if (dirty.has("executions")) {
+    drawTable("executions", executionColumns, state.executions, say("noExecutions"));
+  }
+  if (dirty.has("failures")) {
+    drawTable("failures", failureColumns, state.failures, say("noFailures"));
+  }
+  if (dirty.has("lag")) {
+    drawTable("lag", lagColumns, lagRows(), say("noLag"));
+  }
+  if (dirty.has("seats")) {
+    drawTable("seats", seatColumns, state.seats?.pools ?? [], state.seatsError || say("noSeats"));
+  }
+  dirty.clear();
+}
+
+function connection(word, kind) {
+  const place = find("connection");
+  const icon = { good: "●", warn: "◌", bad: "✕" }[kind];
+  if (place.dataset.word !== word) {
+    place.dataset.word = word;
+    place.replaceChildren(element("span", { className: `badge ${kind}` }, element("span", { ariaHidden: "true" }, `${icon} `), say(word)));
+  }
+}
+
+// --- what comes in
+
+function addResult(result, isNew) {
+  const end = Date.parse(result.end);
+  state.newest = Math.max(state.newest, end);
+  state.ends.push([end, isFailure(result)]);
+  state.executions.unshift({ ...result, isNew });
+  state.executions.length = Math.min(state.executions.length, EXECUTIONS_SHOWN);
+  state.dirty.add("executions");
+  if (isFailure(result)) {
+    state.failures.unshift({ ...result, isNew });
+    state.failures.length = Math.min(state.failures.length, FAILURES_SHOWN);
+    state.dirty.add("failures");
+  }
+}
+
+function setSeats(seats) {
+  state.seatsError = seats.error ?? "";
+  state.seats = seats.error ? null : seats;
+  state.dirty.add("seats");
+}
+
+function handleEvent(event) {
+  state.cursor = event.id ?? state.cursor;
+  if (event.event === "result") {
+    addResult(JSON.parse(event.data), true);
+  } else if (event.event === "lag") {
+    state.lag = JSON.parse(event.data);
+    state.dirty.add("lag");
+  } else if (event.event === "seats") {
+    setSeats(JSON.parse(event.data));
+  }
+}
+
+async function loadPast() {
+  const [results, failures] = await Promise.all([get(`/v1/results?limit=${EXECUTIONS_SHOWN}`), get(`/v1/results?failed=true&limit=${FAILURES_SHOWN}`)]);
+  Object.assign(state, { executions: [], ends: [], newest: 0, cursor: results.next });
+  results.results.forEach((result) => addResult(result, false));
+  state.failures = failures.results.reverse();
+  ["executions", "failures", "lag", "seats"].forEach((table) => state.dirty.add(table));
+}
+
+async function follow(signal) {
+  let wait = 500;
+  while (!signal.aborted) {
+    try {
+      if (state.cursor === null) {
+        await loadPast();
+      }
+      await readStream(signal, handleEvent, () => {
+        wait = 500;
+        connection("live", "good");
+      });
+    } catch (error) {
+      if (signal.aborted) {
+        return;
+      }
+      if (error.unauthorised) {
+        leave(error.message);
+        return;
+      }
+    }
+    connection("lost", "bad");
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    wait = Math.min(wait * 2, RETRY_MS_MAX);
+  }
+}
+
+// --- in and out
+
+function enter() {
+  find("login").hidden = true;
+  find("console").hidden = false;
+  find("leave").hidden = false;
+  connection("connecting", "warn");
+  ["executions", "failures", "lag", "seats"].forEach((table) => state.dirty.add(table));
+  const abort = new AbortController();
+  const drawing = setInterval(draw, DRAW_MS);
+  const cards = setInterval(drawCards, 1000);
+  stopStream = () => {
+    abort.abort();
+    clearInterval(drawing);
+    clearInterval(cards);
+  };
+  draw();
+  drawCards();
+  follow(abort.signal);
+}
+
+function leave(message = "") {
+  stopStream?.();
+  stopStream = null;
+  sessionStorage.removeItem("token");
+  token = null;
+  state.cursor = null;
+  find("console").hidden = true;
+  find("leave").hidden = true;
+  find("connection").replaceChildren();
+  delete find("connection").dataset.word;
+  find("login").hidden = false;
+  find("login-error").textContent = message;
+  find("token").focus();
+}
+
+async function tryToken(given) {
+  token = given;
+  const { version } = await get("/v1/version");
+  sessionStorage.setItem("token", given);
+  find("footer").textContent = `Engenho ${version}`;
+  enter();
+}
+
+async function start() {
+  document.documentElement.lang = language;
+  document.querySelectorAll("[data-text]").forEach((place) => {
+    place.textContent = say(place.dataset.text);
+  });
+  find("leave").addEventListener("click", () => leave());
+  find("login").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await tryToken(find("token").value.trim());
+      find("token").value = "";
+    } catch (error) {
+      leave(error.unauthorised ? error.message : say("unreachable"));
+    }
+  });
+  // A link of `engenho up` brings the token in the fragment, which no server sees; it is taken out of the address at once.
+  const fragment = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (fragment) {
+    history.replaceState(null, "", location.pathname);
+  }
+  const known = fragment ?? sessionStorage.getItem("token");
+  if (!known) {
+    leave();
+    return;
+  }
+  try {
+    await tryToken(known);
+  } catch (error) {
+    leave(error.unauthorised ? error.message : say("unreachable"));
+  }
+}
+
+start();
