@@ -48,8 +48,9 @@ static void on_redis_state(void *context, bool up, bool unsafe, const char *reas
 static void on_redis_measured(void *context, const char *command, double seconds, bool failed)
 {
     struct service *service = context;
+    struct metric *errors = metrics_series(service->metrics, "engenho_redis_errors_total", METRIC_VALUES(command));
     if (failed) {
-        metric_add(metrics_series(service->metrics, "engenho_redis_errors_total", METRIC_VALUES(command)), 1);
+        metric_add(errors, 1);
     } else {
         metric_observe(metrics_series(service->metrics, "engenho_redis_command_duration_seconds", METRIC_VALUES(command)),
                        seconds);

@@ -90,10 +90,21 @@ void ticker_send_limits(struct service *service)
     }
 }
 
+/* Counters begin at zero, or the first refusal would be no increase that an alert could see. */
+static void show_counters(struct service *service, const char *pool)
+{
+    static const char *const outcomes[] = {"granted", "reused", "waived", "escalated", "refused", "notified"};
+    for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+        (void)metrics_series(service->metrics, "engenho_license_requests_total", METRIC_VALUES(pool, outcomes[i]));
+    }
+    (void)metrics_series(service->metrics, "engenho_license_orphans_reclaimed_total", METRIC_VALUES(pool));
+}
+
 static void show_pools(struct service *service, const struct store_answer *answer)
 {
     for (size_t i = 0; i < answer->pools_count; i++) {
         const struct store_pool_row *row = &answer->pools[i];
+        show_counters(service, row->pool);
         const struct {
             const char *name;
             double value;
