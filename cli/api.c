@@ -10,7 +10,8 @@
 
 #include "common/memory.h"
 
-int api_call(const struct call *call, const struct client_request *request, struct client_answer *ret_answer)
+int api_call(const struct call *call, const struct client_request *request,
+             struct client_answer *ret_answer)
 {
     struct error error = {.text = ""};
     struct client *client = client_new(call->config, &error);
@@ -36,17 +37,22 @@ int api_post(const struct call *call, const char *path, struct client_answer *re
     return api_call(call, &(struct client_request){.method = "POST", .path = path}, ret_answer);
 }
 
-int api_post_json(const struct call *call, const char *path, json_t *body, struct client_answer *ret_answer)
+int api_post_json(const struct call *call, const char *path, json_t *body,
+                  struct client_answer *ret_answer)
 {
     char *text = json_dumps(body, JSON_COMPACT);
-    struct client_request request = {.method = "POST", .path = path, .content_type = "application/json", .body = text,
+    struct client_request request = {.method = "POST",
+                                     .path = path,
+                                     .content_type = "application/json",
+                                     .body = text,
                                      .body_bytes = text ? strlen(text) : 0};
     int code = api_call(call, &request, ret_answer);
     free(text);
     return code;
 }
 
-int api_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes, struct error *error)
+int api_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes,
+                  struct error *error)
 {
     bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "re");
@@ -70,8 +76,9 @@ int api_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *r
     }
     if (failed) {
         buf_release(&text);
-        return failed == -EMSGSIZE ? error_set(error, failed, "%s is larger than %zu bytes", path, bytes_max)
-                                   : error_set(error, failed, "can't read %s: %s", path, strerror(-failed));
+        return failed == -EMSGSIZE
+                   ? error_set(error, failed, "%s is larger than %zu bytes", path, bytes_max)
+                   : error_set(error, failed, "can't read %s: %s", path, strerror(-failed));
     }
     *ret_bytes = text.length;
     *ret_data = text.data ? (char *)text.data : memory_copy_text("");

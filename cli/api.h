@@ -1,6 +1,6 @@
 /*
- * Commands that speak to the API: one call each, its refusal said on stderr. The config of each begins with
- * struct client_options. Process: engenho.
+ * Commands that speak to the API: one call each, its refusal said on stderr. The config of each
+ * begins with struct client_options. Process: engenho.
  */
 #ifndef ENGENHO_CLI_API_H
 #define ENGENHO_CLI_API_H
@@ -8,19 +8,23 @@
 #include "cli/client.h"
 #include "cli/command.h"
 
-/* Make the client, call, release the client. Returns EXIT_DONE with an answer to release, or EXIT_FAILED with none. */
-int api_call(const struct call *call, const struct client_request *request, struct client_answer *ret_answer);
+/* Make the client, call, release the client. Returns EXIT_DONE with an answer to release, or
+ * EXIT_FAILED with none. */
+int api_call(const struct call *call, const struct client_request *request,
+             struct client_answer *ret_answer);
 int api_get(const struct call *call, const char *path, struct client_answer *ret_answer);
 int api_post(const struct call *call, const char *path, struct client_answer *ret_answer);
-int api_post_json(const struct call *call, const char *path, json_t *body, struct client_answer *ret_answer);
+int api_post_json(const struct call *call, const char *path, json_t *body,
+                  struct client_answer *ret_answer);
 
 /*
- * Read a whole file, "-" for stdin, of at most `bytes_max`. Returns 0 with an owned, NUL-terminated text, or -errno with a
- * sentence.
+ * Read a whole file, "-" for stdin, of at most `bytes_max`. Returns 0 with an owned, NUL-terminated
+ * text, or -errno with a sentence.
  */
 MUST_CHECK int api_read_file(const char *path, size_t bytes_max, char **ret_data, size_t *ret_bytes,
                              struct error *error);
-/* NAME=VALUE words as an object: values that are JSON are taken as that, others as text. NULL with a sentence. */
+/* NAME=VALUE words as an object: values that are JSON are taken as that, others as text. NULL with
+ * a sentence. */
 json_t *api_sets(const struct call *call, struct error *error);
 
 struct apply_options {

@@ -1,5 +1,6 @@
 /*
- * Order the words of a command line. See the header. It checks nothing that common/options.h checks.
+ * Order the words of a command line. See the header. It checks nothing that common/options.h
+ * checks.
  */
 #include "cli/arguments.h"
 
@@ -24,7 +25,8 @@ static const char *long_name(const char *word)
     return word;
 }
 
-/* Whether the option in `word` takes the next word as its value. One that nobody knows takes none, and is refused later. */
+/* Whether the option in `word` takes the next word as its value. One that nobody knows takes none,
+ * and is refused later. */
 static bool takes_next(const struct option *options, size_t count, const char *word)
 {
     for (size_t i = 0; i < count; i++) {
@@ -41,8 +43,8 @@ static bool is_operand(const char *word)
     return word[0] != '-' || word[1] == 0 || isdigit((unsigned char)word[1]) || word[1] == '.';
 }
 
-int arguments_init(struct arguments *arguments, const struct option *options, size_t option_count, int argc,
-                   char **argv, struct error *error)
+int arguments_init(struct arguments *arguments, const struct option *options, size_t option_count,
+                   int argc, char **argv, struct error *error)
 {
     size_t words = (size_t)argc;
     char **operands = memory_new(words + 1, sizeof(char *));
@@ -74,7 +76,7 @@ int arguments_init(struct arguments *arguments, const struct option *options, si
         }
     }
     if (operand_count > 0) {
-        arguments->argv[arguments->argc++] = (char *)(uintptr_t)"--";
+        arguments->argv[arguments->argc++] = (char *)(uintptr_t) "--";
         memcpy(arguments->argv + arguments->argc, operands, (size_t)operand_count * sizeof(char *));
         arguments->argc += operand_count;
     }

@@ -22,7 +22,7 @@ struct client {
     CURL *curl;
     char *server;
     char *token;
-    char *data;  /* the data directory, when the server was found there */
+    char *data; /* the data directory, when the server was found there */
 };
 
 /* Returns owned, or NULL. */
@@ -51,12 +51,16 @@ static int find(struct client *client, const struct client_options *options, str
     int failed = 0;
     client->server = memory_copy_text(options->server ? options->server : here);
     if (!client->server) {
-        failed = owner ? error_set(error, -ENOENT, "engenho up is still starting on %s: see `engenho status`",
-                                   client->data)
-                       : error_set(error, -ENOENT,
-                                   "no server: start one with `engenho up`, or name it with --server or ENGENHO_SERVER "
-                                   "(nothing runs on %s)",
-                                   client->data);
+        failed =
+            owner
+                ? error_set(error, -ENOENT,
+                            "engenho up is still starting on %s: see `engenho status`",
+                            client->data)
+                : error_set(
+                      error, -ENOENT,
+                      "no server: start one with `engenho up`, or name it with --server or ENGENHO_SERVER "
+                      "(nothing runs on %s)",
+                      client->data);
     } else {
         size_t length = strlen(client->server);
         if (length > 0 && client->server[length - 1] == '/') {
@@ -66,8 +70,10 @@ static int find(struct client *client, const struct client_options *options, str
             file = json_string_value(json_object_get(endpoint, "tokenFile"));
         }
         if (!file) {
-            failed = error_set(error, -ENOENT, "no token for %s: name its file with --token-file or "
-                                               "ENGENHO_TOKEN_FILE", client->server);
+            failed = error_set(error, -ENOENT,
+                               "no token for %s: name its file with --token-file or "
+                               "ENGENHO_TOKEN_FILE",
+                               client->server);
         } else if (!(client->token = read_token(file))) {
             failed = error_set(error, -ENOENT, "no token in %s: it has to hold one line", file);
         }
@@ -118,35 +124,40 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
 }
 
 /* The API's refusal as one sentence: where, what, and what to do. */
-static int refused(const struct client *client, const struct client_answer *answer, struct error *error)
+static int refused(const struct client *client, const struct client_answer *answer,
+                   struct error *error)
 {
     const char *what = json_string_value(json_object_get(answer->json, "error"));
     const char *where = json_string_value(json_object_get(answer->json, "where"));
     const char *fix = json_string_value(json_object_get(answer->json, "fix"));
-    int code = answer->status == 503 || answer->status == 502 || answer->status == 504 ? -EAGAIN : -EPROTO;
+    int code =
+        answer->status == 503 || answer->status == 502 || answer->status == 504 ? -EAGAIN : -EPROTO;
     if (!what) {
-        return error_set(error, code, "%s answered with HTTP status %ld: is it Engenho's API?", client->server,
-                         answer->status);
+        return error_set(error, code, "%s answered with HTTP status %ld: is it Engenho's API?",
+                         client->server, answer->status);
     }
-    return error_set(error, code, "%s%s%s%s%s", where && *where ? where : "", where && *where ? ": " : "", what,
-                     fix && *fix ? "; " : "", fix && *fix ? fix : "");
+    return error_set(error, code, "%s%s%s%s%s", where && *where ? where : "",
+                     where && *where ? ": " : "", what, fix && *fix ? "; " : "",
+                     fix && *fix ? fix : "");
 }
 
 static int unreachable(const struct client *client, CURLcode code, struct error *error)
 {
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
-        return error_set(error, -EPROTO, "%s is not the address of a server: it looks like http://HOST:PORT",
+        return error_set(error, -EPROTO,
+                         "%s is not the address of a server: it looks like http://HOST:PORT",
                          client->server);
     }
     if (code == CURLE_WRITE_ERROR) {
-        return error_set(error, -EPROTO, "the answer of %s is larger than %zu bytes", client->server,
-                         (size_t)ANSWER_BYTES_MAX);
+        return error_set(error, -EPROTO, "the answer of %s is larger than %zu bytes",
+                         client->server, (size_t)ANSWER_BYTES_MAX);
     }
-    return error_set(error, -EAGAIN, "%s can't be reached: %s; see `engenho status`", client->server,
-                     curl_easy_strerror(code));
+    return error_set(error, -EAGAIN, "%s can't be reached: %s; see `engenho status`",
+                     client->server, curl_easy_strerror(code));
 }
 
-static CURLcode perform(struct client *client, const struct client_request *request, struct client_answer *answer)
+static CURLcode perform(struct client *client, const struct client_request *request,
+                        struct client_answer *answer)
 {
     CURL *curl = client->curl;
     struct curl_slist *headers = NULL;
@@ -160,7 +171,8 @@ static CURLcode perform(struct client *client, const struct client_request *requ
     (void)curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS_MAX);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(request->limit_ms ? request->limit_ms : CALL_MS_MAX));
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                           (long)(request->limit_ms ? request->limit_ms : CALL_MS_MAX));
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     if (strcmp(request->method, "POST") == 0 || request->content_type) {
@@ -182,8 +194,8 @@ static CURLcode perform(struct client *client, const struct client_request *requ
     return code;
 }
 
-int client_call(struct client *client, const struct client_request *request, struct client_answer *ret_answer,
-                struct error *error)
+int client_call(struct client *client, const struct client_request *request,
+                struct client_answer *ret_answer, struct error *error)
 {
     *ret_answer = (struct client_answer){.status = 0};
     buf_init(&ret_answer->body, ANSWER_BYTES_MAX);
@@ -196,7 +208,9 @@ int client_call(struct client *client, const struct client_request *request, str
         ret_answer->json = json_loadb((const char *)ret_answer->body.data, ret_answer->body.length,
                                       JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     }
-    return ret_answer->status >= 200 && ret_answer->status < 300 ? 0 : refused(client, ret_answer, error);
+    return ret_answer->status >= 200 && ret_answer->status < 300
+               ? 0
+               : refused(client, ret_answer, error);
 }
 
 void client_answer_release(struct client_answer *answer)
@@ -209,7 +223,8 @@ void client_answer_release(struct client_answer *answer)
     answer->json = NULL;
 }
 
-/* Paths have a maximum far above any name's: past it the text stays short, and the server refuses it. */
+/* Paths have a maximum far above any name's: past it the text stays short, and the server refuses
+ * it. */
 void client_path_init(struct client_path *path, const char *start)
 {
     path->query = strchr(start, '?') != NULL;

@@ -1,6 +1,6 @@
 /*
- * The API as commands see it: find the server and its token, call it, turn its refusals into one sentence. The only file that
- * knows libcurl. Process: engenho.
+ * The API as commands see it: find the server and its token, call it, turn its refusals into one
+ * sentence. The only file that knows libcurl. Process: engenho.
  */
 #ifndef ENGENHO_CLI_CLIENT_H
 #define ENGENHO_CLI_CLIENT_H
@@ -19,7 +19,7 @@ struct client_options {
     const char *server;     /* http://HOST:PORT; NULL: where `engenho up` runs */
     const char *token_file; /* NULL: that of `engenho up` */
     const char *data;
-    int64_t output;         /* enum output_format */
+    int64_t output; /* enum output_format */
 };
 
 struct client;
@@ -35,22 +35,22 @@ struct client_request {
     const char *content_type; /* NULL: no body */
     const void *body;
     size_t body_bytes;
-    int64_t limit_ms;         /* for all of it; 0: 60 s */
+    int64_t limit_ms; /* for all of it; 0: 60 s */
 };
 
 struct client_answer {
-    long status;              /* of HTTP; 0: none came */
+    long status; /* of HTTP; 0: none came */
     struct buf body;
-    json_t *json;             /* the body, when it is JSON */
+    json_t *json; /* the body, when it is JSON */
 };
 
 /*
- * Returns 0 when an answer of 2xx came; -EPROTO with the API's sentence for another status (the answer is there too);
- * -EAGAIN with a sentence when the server could not be reached, broke off or said 503: the same call may work later.
- * Release the answer in all cases.
+ * Returns 0 when an answer of 2xx came; -EPROTO with the API's sentence for another status (the
+ * answer is there too); -EAGAIN with a sentence when the server could not be reached, broke off or
+ * said 503: the same call may work later. Release the answer in all cases.
  */
-MUST_CHECK int client_call(struct client *client, const struct client_request *request, struct client_answer *ret_answer,
-                           struct error *error);
+MUST_CHECK int client_call(struct client *client, const struct client_request *request,
+                           struct client_answer *ret_answer, struct error *error);
 void client_answer_release(struct client_answer *answer);
 
 /* A growing path: client_path("/v1/results"), then pieces and parameters, escaped. */

@@ -35,8 +35,8 @@ int command_dead_letters_list(const struct call *call)
     int code = api_get(call, client_path_text(&path), &answer);
     client_path_release(&path);
     if (!code) {
-        code = output_rows(call, options->client.output, json_object_get(answer.json, "items"), dead_letter_columns,
-                           ARRAY_SIZE(dead_letter_columns));
+        code = output_rows(call, options->client.output, json_object_get(answer.json, "items"),
+                           dead_letter_columns, ARRAY_SIZE(dead_letter_columns));
         client_answer_release(&answer);
     }
     return code;
@@ -82,7 +82,8 @@ int command_dead_letters_purge(const struct call *call)
     struct client_answer answer;
     int code = api_post(call, "/v1/dead-letters/purge", &answer);
     if (!code) {
-        printf("%" JSON_INTEGER_FORMAT " removed\n", json_integer_value(json_object_get(answer.json, "removed")));
+        printf("%" JSON_INTEGER_FORMAT " removed\n",
+               json_integer_value(json_object_get(answer.json, "removed")));
         client_answer_release(&answer);
     }
     return code;

@@ -45,7 +45,8 @@ static int read_directory(const char *path, struct buf *text, struct error *erro
         char *file = memory_print("%s/%s", path, entries[i]->d_name), *data = NULL;
         size_t bytes = 0;
         failed = failed ? failed : api_read_file(file, DEFINITIONS_BYTES_MAX, &data, &bytes, error);
-        if (!failed && (buf_append_text(text, "\n---\n") != 0 || buf_append(text, data, bytes) != 0)) {
+        if (!failed &&
+            (buf_append_text(text, "\n---\n") != 0 || buf_append(text, data, bytes) != 0)) {
             failed = error_set(error, -EMSGSIZE, "the files of %s are larger than %zu bytes", path,
                                DEFINITIONS_BYTES_MAX);
         }
@@ -68,18 +69,21 @@ static int read_definitions(const char *path, struct buf *text, struct error *er
     }
     int failed = api_read_file(path, DEFINITIONS_BYTES_MAX, &data, &bytes, error);
     if (!failed && buf_append(text, data, bytes) != 0) {
-        failed = error_set(error, -EMSGSIZE, "%s is larger than %zu bytes", path, DEFINITIONS_BYTES_MAX);
+        failed =
+            error_set(error, -EMSGSIZE, "%s is larger than %zu bytes", path, DEFINITIONS_BYTES_MAX);
     }
     free(data);
     return failed;
 }
 
 static const struct output_column written_columns[] = {
-    {"KIND", "kind", false},     {"NAME", "name", false},  {"RESULT", "result", false},
-    {"GENERATION", "generation", true}, {"LINE", "line", true}, {"ERROR", "error", false},
+    {"KIND", "kind", false},     {"NAME", "name", false},
+    {"RESULT", "result", false}, {"GENERATION", "generation", true},
+    {"LINE", "line", true},      {"ERROR", "error", false},
 };
 
-/* What became of each document goes to stdout also when the whole was refused: the reason is on stderr. */
+/* What became of each document goes to stdout also when the whole was refused: the reason is on
+ * stderr. */
 static int apply(const struct call *call, const char *path, bool *ret_differs)
 {
     const struct apply_options *options = call->config;
@@ -90,16 +94,21 @@ static int apply(const struct call *call, const char *path, bool *ret_differs)
     int failed = read_definitions(options->file, &text, &error);
     struct client *client = failed ? NULL : client_new(&options->client, &error);
     if (client) {
-        struct client_request request = {.method = "POST", .path = path, .content_type = "application/yaml",
-                                         .body = text.data, .body_bytes = text.length};
+        struct client_request request = {.method = "POST",
+                                         .path = path,
+                                         .content_type = "application/yaml",
+                                         .body = text.data,
+                                         .body_bytes = text.length};
         failed = client_call(client, &request, &answer, &error);
     }
     const json_t *documents = json_object_get(answer.json, "documents");
     if (json_array_size(documents) > 0) {
         size_t i;
         json_t *document;
-        code = output_rows(call, options->client.output, documents, written_columns, ARRAY_SIZE(written_columns));
-        json_array_foreach(documents, i, document) {
+        code = output_rows(call, options->client.output, documents, written_columns,
+                           ARRAY_SIZE(written_columns));
+        json_array_foreach(documents, i, document)
+        {
             const char *result = json_string_value(json_object_get(document, "result"));
             *ret_differs = *ret_differs || !result || strcmp(result, "unchanged") != 0;
         }
@@ -136,28 +145,40 @@ static const char *kind_of(const struct call *call, const char *text)
             return kinds[i];
         }
     }
-    (void)command_fail(call, "there is no kind '%s': one of application, production, agent, connection, package", text);
+    (void)command_fail(
+        call, "there is no kind '%s': one of application, production, agent, connection, package",
+        text);
     return NULL;
 }
 
 static const struct output_column production_columns[] = {
-    {"NAME", "name", false},         {"APPLICATION", "spec.application", false}, {"AGENT", "spec.agent", false},
-    {"STARTED", "status.started", false}, {"TRIGGER", "spec.trigger", false},   {"REASON", "status.stoppedReason", false},
-    {"GENERATION", "generation", true}, {"CHANGED", "changedAt", true},          {"BY", "changedBy", true},
+    {"NAME", "name", false},
+    {"APPLICATION", "spec.application", false},
+    {"AGENT", "spec.agent", false},
+    {"STARTED", "status.started", false},
+    {"TRIGGER", "spec.trigger", false},
+    {"REASON", "status.stoppedReason", false},
+    {"GENERATION", "generation", true},
+    {"CHANGED", "changedAt", true},
+    {"BY", "changedBy", true},
 };
 static const struct output_column application_columns[] = {
-    {"NAME", "name", false},      {"PACKAGE", "spec.package", false}, {"METHOD", "spec.method", false},
-    {"PARAMETERS", "spec.parameters", false}, {"GENERATION", "generation", true}, {"CHANGED", "changedAt", true},
+    {"NAME", "name", false},
+    {"PACKAGE", "spec.package", false},
+    {"METHOD", "spec.method", false},
+    {"PARAMETERS", "spec.parameters", false},
+    {"GENERATION", "generation", true},
+    {"CHANGED", "changedAt", true},
     {"BY", "changedBy", true},
 };
 static const struct output_column other_columns[] = {
-    {"NAME", "name", false},    {"SPEC", "spec", false}, {"GENERATION", "generation", true},
+    {"NAME", "name", false},         {"SPEC", "spec", false},   {"GENERATION", "generation", true},
     {"CHANGED", "changedAt", false}, {"BY", "changedBy", true},
 };
 static const struct output_column package_columns[] = {
-    {"NAME", "name", false},    {"RUNS", "runs", false}, {"NEWEST", "newest", false}, {"VERSIONS", "count", false},
-    {"FILE", "file", false},    {"BYTES", "bytes", true}, {"SHA256", "sha256", true},  {"CHANGED", "changedAt", false},
-    {"BY", "changedBy", true},
+    {"NAME", "name", false},      {"RUNS", "runs", false},         {"NEWEST", "newest", false},
+    {"VERSIONS", "count", false}, {"FILE", "file", false},         {"BYTES", "bytes", true},
+    {"SHA256", "sha256", true},   {"CHANGED", "changedAt", false}, {"BY", "changedBy", true},
 };
 
 /* A package's row: its newest version beside its name. */
@@ -166,10 +187,14 @@ static void add_package_summary(json_t *package)
     json_t *versions = json_object_get(package, "versions");
     size_t count = json_array_size(versions);
     json_t *newest = json_array_get(versions, count - 1);
-    json_t *active = json_object_get(package, "active"), *number = json_object_get(newest, "version");
+    json_t *active = json_object_get(package, "active"),
+           *number = json_object_get(newest, "version");
     json_object_set_new(package, "count", json_integer((json_int_t)count));
     json_object_set(package, "newest", number ? number : json_null());
-    json_object_set(package, "runs", json_integer_value(active) ? active : number ? number : json_null());
+    json_object_set(package, "runs",
+                    json_integer_value(active) ? active
+                    : number                   ? number
+                                               : json_null());
     json_object_set(package, "file", newest ? json_object_get(newest, "fileName") : json_null());
     json_object_set(package, "bytes", newest ? json_object_get(newest, "sizeBytes") : json_null());
     json_object_set(package, "sha256", newest ? json_object_get(newest, "sha256") : json_null());
@@ -191,7 +216,8 @@ static int print_definitions(const struct call *call, const char *kind, json_t *
         columns = package_columns;
         count = ARRAY_SIZE(package_columns);
         if (options->output != OUTPUT_JSON && options->output != OUTPUT_YAML) {
-            json_array_foreach(items, i, item) {
+            json_array_foreach(items, i, item)
+            {
                 add_package_summary(item);
             }
         }
@@ -298,7 +324,8 @@ int command_export(const struct call *call)
     struct client_answer answer;
     int code = api_get(call, "/v1/export", &answer);
     if (!code) {
-        if (answer.body.length > 0 && fwrite(answer.body.data, 1, answer.body.length, stdout) != answer.body.length) {
+        if (answer.body.length > 0 &&
+            fwrite(answer.body.data, 1, answer.body.length, stdout) != answer.body.length) {
             code = command_fail(call, "can't write the output: %s", strerror(errno));
         }
         client_answer_release(&answer);

@@ -1,5 +1,6 @@
 /*
- * send: one event. (replay, which sends a file's rows exactly once, is in replay.c.) Process: engenho.
+ * send: one event. (replay, which sends a file's rows exactly once, is in replay.c.) Process:
+ * engenho.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@ static json_t *value_of(const char *text)
 int command_send(const struct call *call)
 {
     const struct send_options *options = call->config;
-    json_t *event = json_pack("{s:s, s:s, s:o*}", "connection", call->operands[0], "object", call->operands[1], "value",
-                              value_of(call->operands[2]));
+    json_t *event = json_pack("{s:s, s:s, s:o*}", "connection", call->operands[0], "object",
+                              call->operands[1], "value", value_of(call->operands[2]));
     if (!event) {
         return command_fail(call, "connection, object and value have to be UTF-8");
     }

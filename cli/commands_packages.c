@@ -16,8 +16,8 @@
 const char *const origins[] = {"custom", "library", "vendor", NULL};
 
 /* The bytes to send and the name they go by. */
-static int read_package(const char *name, const char *path, size_t bytes_max, struct buf *data, char **ret_file,
-                        struct error *error)
+static int read_package(const char *name, const char *path, size_t bytes_max, struct buf *data,
+                        char **ret_file, struct error *error)
 {
     struct stat info;
     buf_init(data, bytes_max);
@@ -46,7 +46,8 @@ int command_deploy(const struct call *call)
     struct error error = {.text = ""};
     struct buf data;
     char *file = NULL;
-    if (read_package(name, call->operands[1], (size_t)options->bytes_max, &data, &file, &error) != 0) {
+    if (read_package(name, call->operands[1], (size_t)options->bytes_max, &data, &file, &error) !=
+        0) {
         buf_release(&data);
         return command_fail(call, "%s", error.text);
     }
@@ -57,8 +58,10 @@ int command_deploy(const struct call *call)
     client_path_parameter(&path, "file", file);
     client_path_parameter(&path, "main", options->main);
     client_path_parameter(&path, "origin", origins[options->origin]);
-    struct client_request request = {.method = "POST", .path = client_path_text(&path),
-                                     .content_type = "application/octet-stream", .body = data.data,
+    struct client_request request = {.method = "POST",
+                                     .path = client_path_text(&path),
+                                     .content_type = "application/octet-stream",
+                                     .body = data.data,
                                      .body_bytes = data.length};
     int code = api_call(call, &request, &answer);
     if (!code) {
@@ -92,8 +95,9 @@ int command_rollback(const struct call *call)
     client_path_parameter(&path, "version", version);
     int code = api_post(call, client_path_text(&path), &answer);
     if (!code) {
-        printf("package %s: new executions take version %" JSON_INTEGER_FORMAT "\n", call->operands[0],
-               json_integer_value(json_object_get(answer.json, options->to ? "active" : "version")));
+        printf(
+            "package %s: new executions take version %" JSON_INTEGER_FORMAT "\n", call->operands[0],
+            json_integer_value(json_object_get(answer.json, options->to ? "active" : "version")));
         client_answer_release(&answer);
     }
     client_path_release(&path);

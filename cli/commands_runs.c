@@ -19,12 +19,24 @@
 #define FOLLOW_LIMIT "1000"
 
 static const struct output_column result_columns[] = {
-    {"START", "start", false},       {"PRODUCTION", "production", false}, {"OUTCOME", "outcome", false},
-    {"ATTEMPT", "attempt", false},   {"ELAPSED", "elapsedSeconds", false}, {"SEAT", "seat.number", true},
-    {"POOL", "seat.pool", true},     {"WAIVED", "seat.waived", true},     {"APPLICATION", "application", true},
-    {"AGENT", "agent", true},        {"WORKER", "worker", true},          {"VERSION", "packageVersion", true},
-    {"KEY", "orderingKey", true},    {"EVENT", "timeEvent", true},        {"END", "end", true},
-    {"RESULT", "result", false},     {"OUTPUT", "output", false},         {"ERROR", "error", false},
+    {"START", "start", false},
+    {"PRODUCTION", "production", false},
+    {"OUTCOME", "outcome", false},
+    {"ATTEMPT", "attempt", false},
+    {"ELAPSED", "elapsedSeconds", false},
+    {"SEAT", "seat.number", true},
+    {"POOL", "seat.pool", true},
+    {"WAIVED", "seat.waived", true},
+    {"APPLICATION", "application", true},
+    {"AGENT", "agent", true},
+    {"WORKER", "worker", true},
+    {"VERSION", "packageVersion", true},
+    {"KEY", "orderingKey", true},
+    {"EVENT", "timeEvent", true},
+    {"END", "end", true},
+    {"RESULT", "result", false},
+    {"OUTPUT", "output", false},
+    {"ERROR", "error", false},
     {"EXECUTION", "execution", true},
 };
 
@@ -34,7 +46,8 @@ static void pause_us(int64_t us)
     nanosleep(&pause, NULL);
 }
 
-static void results_path(const struct call *call, const char *after, const char *limit, struct client_path *path)
+static void results_path(const struct call *call, const char *after, const char *limit,
+                         struct client_path *path)
 {
     const struct results_options *options = call->config;
     client_path_init(path, "/v1/results");
@@ -54,9 +67,8 @@ static int print_followed(const struct call *call, const json_t *result)
     buf_init(&text, SIZE_MAX / 4);
     int failed = 0;
     if (options->client.output == OUTPUT_JSON) {
-        char *json = json_dumps(result, JSON_COMPACT);
-        failed = json ? buf_print(&text, "%s\n", json) : -ENOMEM;
-        free(json);
+        failed = table_print_json(&text, result, false);
+        failed = failed ? failed : buf_append_text(&text, "\n");
     } else if (options->client.output == OUTPUT_YAML) {
         failed = buf_append_text(&text, "---\n");
         failed = failed ? failed : table_print_yaml(&text, result);
@@ -67,14 +79,17 @@ static int print_followed(const struct call *call, const json_t *result)
         json_array_append(rows, (json_t *)(uintptr_t)result);
         for (size_t i = 0; i < ARRAY_SIZE(result_columns); i++) {
             if (options->client.output != OUTPUT_TABLE || !result_columns[i].wide_only) {
-                columns[count++] = (struct table_column){result_columns[i].title, result_columns[i].path};
+                columns[count++] =
+                    (struct table_column){result_columns[i].title, result_columns[i].path};
             }
         }
-        failed = options->client.output == OUTPUT_CSV ? table_print_csv(&text, rows, columns, count, false)
-                                                      : table_print(&text, rows, columns, count, 0, false);
+        failed = options->client.output == OUTPUT_CSV
+                     ? table_print_csv(&text, rows, columns, count, false)
+                     : table_print(&text, rows, columns, count, 0, false);
         json_decref(rows);
     }
-    if (!failed && (fwrite(text.data, 1, text.length, stdout) != text.length || fflush(stdout) != 0)) {
+    if (!failed &&
+        (fwrite(text.data, 1, text.length, stdout) != text.length || fflush(stdout) != 0)) {
         failed = -errno;
     }
     buf_release(&text);
@@ -100,7 +115,8 @@ static int follow(const struct call *call, struct client *client, const char *fi
             const char *next = json_string_value(json_object_get(answer.json, "next"));
             size_t i;
             json_t *result;
-            json_array_foreach(json_object_get(answer.json, "results"), i, result) {
+            json_array_foreach(json_object_get(answer.json, "results"), i, result)
+            {
                 code = code ? code : print_followed(call, result);
             }
             if (next) {
@@ -125,8 +141,8 @@ static int print_results(const struct call *call, const json_t *answer)
         printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(answer, "count")));
         return EXIT_DONE;
     }
-    return output_rows(call, options->client.output, json_object_get(answer, "results"), result_columns,
-                       ARRAY_SIZE(result_columns));
+    return output_rows(call, options->client.output, json_object_get(answer, "results"),
+                       result_columns, ARRAY_SIZE(result_columns));
 }
 
 int command_results(const struct call *call)
@@ -166,8 +182,8 @@ static int print_result(const struct call *call, const json_t *result)
     return output_document(call, options->output, result);
 }
 
-static int fetch_result(struct client *client, const char *execution, struct client_answer *ret_answer,
-                        struct error *error)
+static int fetch_result(struct client *client, const char *execution,
+                        struct client_answer *ret_answer, struct error *error)
 {
     struct client_path path;
     client_path_init(&path, "/v1/results");
@@ -205,7 +221,9 @@ static int wait_for_result(const struct call *call, struct client *client, const
         if (!failed) {
             const char *outcome = json_string_value(json_object_get(answer.json, "outcome"));
             int code = print_result(call, answer.json);
-            code = code ? code : outcome && strcmp(outcome, "succeeded") == 0 ? EXIT_DONE : EXIT_FAILED;
+            code = code                                           ? code
+                   : outcome && strcmp(outcome, "succeeded") == 0 ? EXIT_DONE
+                                                                  : EXIT_FAILED;
             client_answer_release(&answer);
             return code;
         }
@@ -214,7 +232,9 @@ static int wait_for_result(const struct call *call, struct client *client, const
             return command_fail(call, "%s", error.text);
         }
         if (clock_mono_us() >= until_us) {
-            return command_fail(call, "%s has no result after %" PRId64 " s: it may still come, see `engenho show %s`",
+            return command_fail(call,
+                                "%s has no result after %" PRId64
+                                " s: it may still come, see `engenho show %s`",
                                 execution, options->wait_limit_us / SECOND_US, execution);
         }
         pause_us(ASK_US / 2);
@@ -240,8 +260,11 @@ int command_run(const struct call *call)
     }
     char *text = json_dumps(body, JSON_COMPACT);
     struct client *client = client_new(&options->client, &error);
-    struct client_request request = {.method = "POST", .path = "/v1/runs", .content_type = "application/json",
-                                     .body = text, .body_bytes = text ? strlen(text) : 0};
+    struct client_request request = {.method = "POST",
+                                     .path = "/v1/runs",
+                                     .content_type = "application/json",
+                                     .body = text,
+                                     .body_bytes = text ? strlen(text) : 0};
     int failed = client ? client_call(client, &request, &answer, &error) : -ENOENT;
     const char *execution = json_string_value(json_object_get(answer.json, "execution"));
     int code = EXIT_DONE;

@@ -25,17 +25,18 @@ static int print_list(const struct call *call, const char *path, const char *mem
     if (options->output == OUTPUT_JSON || options->output == OUTPUT_YAML) {
         code = output_document(call, options->output, answer.json);
     } else {
-        code = output_rows(call, options->output, json_object_get(answer.json, member), columns, count);
+        code = output_rows(call, options->output, json_object_get(answer.json, member), columns,
+                           count);
     }
     client_answer_release(&answer);
     return code;
 }
 
 static const struct output_column lag_columns[] = {
-    {"AGENT", "agent", false},  {"TOPIC", "topic", false},   {"PARTITION", "partition", true},
-    {"COMMITTED", "committed", true}, {"END", "end", true},  {"LAG", "lag", false},
+    {"AGENT", "agent", false},        {"TOPIC", "topic", false},   {"PARTITION", "partition", true},
+    {"COMMITTED", "committed", true}, {"END", "end", true},        {"LAG", "lag", false},
     {"SECONDS", "lagSeconds", false}, {"STATUS", "status", false}, {"MEMBERS", "members", false},
-    {"MEMBER", "member", true}, {"LOST", "lost", true},
+    {"MEMBER", "member", true},       {"LOST", "lost", true},
 };
 
 static void add_members(json_t *row, const json_t *from, const char *const *names)
@@ -48,21 +49,25 @@ static void add_members(json_t *row, const json_t *from, const char *const *name
     }
 }
 
-/* The tree of agents, topics and partitions as rows: one a topic, or with `partitions` one a partition. */
+/* The tree of agents, topics and partitions as rows: one a topic, or with `partitions` one a
+ * partition. */
 static json_t *lag_rows(const json_t *answer, bool partitions)
 {
     static const char *const of_agent[] = {"agent", "members", "status", NULL};
     static const char *const of_topic[] = {"topic", "lag", "lagSeconds", NULL};
-    static const char *const of_partition[] = {"partition", "committed", "end", "lag", "lagSeconds", "status", "member",
-                                               "lost", NULL};
+    static const char *const of_partition[] = {
+        "partition", "committed", "end", "lag", "lagSeconds", "status", "member", "lost", NULL};
     json_t *rows = json_array(), *agent, *topic, *partition;
     size_t a, t, p;
-    json_array_foreach(json_object_get(answer, "agents"), a, agent) {
-        json_array_foreach(json_object_get(agent, "topics"), t, topic) {
+    json_array_foreach(json_object_get(answer, "agents"), a, agent)
+    {
+        json_array_foreach(json_object_get(agent, "topics"), t, topic)
+        {
             json_t *row = json_object();
             add_members(row, agent, of_agent);
             add_members(row, topic, of_topic);
-            json_array_foreach(json_object_get(topic, "partitions"), p, partition) {
+            json_array_foreach(json_object_get(topic, "partitions"), p, partition)
+            {
                 json_t *line = partitions ? json_deep_copy(row) : NULL;
                 if (line) {
                     add_members(line, partition, of_partition);
@@ -102,9 +107,14 @@ int command_lag(const struct call *call)
 }
 
 static const struct output_column worker_columns[] = {
-    {"NAME", "name", false}, {"AGENT", "agent", false}, {"HOST", "host", false},
-    {"PID", "pid", false},   {"SLOT", "slot", false},   {"RUNNING", "productions", false},
-    {"LEASE", "leaseLeftSeconds", false}, {"SESSION", "session", true},
+    {"NAME", "name", false},
+    {"AGENT", "agent", false},
+    {"HOST", "host", false},
+    {"PID", "pid", false},
+    {"SLOT", "slot", false},
+    {"RUNNING", "productions", false},
+    {"LEASE", "leaseLeftSeconds", false},
+    {"SESSION", "session", true},
 };
 
 int command_workers(const struct call *call)
@@ -113,10 +123,17 @@ int command_workers(const struct call *call)
 }
 
 static const struct output_column schedule_columns[] = {
-    {"PRODUCTION", "production", false}, {"CRON", "cron", false}, {"EVERY", "every", false},
-    {"ZONE", "timeZone", false}, {"STATE", "state", false},      {"LAST", "last", false},
-    {"FIRED", "fired", false},   {"MISFIRED", "misfired", false}, {"NEXT", "next", false},
-    {"SHARD", "shard", true},    {"OWNER", "owner", true},
+    {"PRODUCTION", "production", false},
+    {"CRON", "cron", false},
+    {"EVERY", "every", false},
+    {"ZONE", "timeZone", false},
+    {"STATE", "state", false},
+    {"LAST", "last", false},
+    {"FIRED", "fired", false},
+    {"MISFIRED", "misfired", false},
+    {"NEXT", "next", false},
+    {"SHARD", "shard", true},
+    {"OWNER", "owner", true},
 };
 
 int command_schedules(const struct call *call)
@@ -124,23 +141,33 @@ int command_schedules(const struct call *call)
     struct client_path path;
     client_path_init(&path, "/v1/schedules");
     client_path_parameter(&path, "production", call->operand_count > 0 ? call->operands[0] : NULL);
-    int code = print_list(call, client_path_text(&path), "schedules", schedule_columns, ARRAY_SIZE(schedule_columns));
+    int code = print_list(call, client_path_text(&path), "schedules", schedule_columns,
+                          ARRAY_SIZE(schedule_columns));
     client_path_release(&path);
     return code;
 }
 
 static const struct output_column pool_columns[] = {
-    {"POOL", "pool", false},       {"LIMIT", "limit", false},     {"IN USE", "inUse", false},
-    {"QUEUED", "queued", false},   {"WAITING", "waiting", false}, {"PEAK", "peak", false},
-    {"GRANTED", "granted", false}, {"REUSED", "reused", false},   {"WAIVED", "waived", false},
+    {"POOL", "pool", false},       {"LIMIT", "limit", false},        {"IN USE", "inUse", false},
+    {"QUEUED", "queued", false},   {"WAITING", "waiting", false},    {"PEAK", "peak", false},
+    {"GRANTED", "granted", false}, {"REUSED", "reused", false},      {"WAIVED", "waived", false},
     {"REFUSED", "refused", false}, {"ESCALATED", "escalated", true}, {"NOTIFIED", "notified", true},
 };
 static const struct output_column seat_columns[] = {
-    {"POOL", "pool", false},       {"SEAT", "number", false},     {"STATE", "state", false},
-    {"PROCESSOR", "processor", false}, {"PRODUCTION", "production", false}, {"SINCE", "since", false},
-    {"LIFE", "lifeLeftSeconds", false}, {"KIND", "kind", true},   {"AGENT", "agent", true},
-    {"HOST", "host", true},        {"USER", "user", true},        {"REQUEST", "request", true},
-    {"REQUESTED", "requestedPool", true}, {"ESCALATED", "escalated", true},
+    {"POOL", "pool", false},
+    {"SEAT", "number", false},
+    {"STATE", "state", false},
+    {"PROCESSOR", "processor", false},
+    {"PRODUCTION", "production", false},
+    {"SINCE", "since", false},
+    {"LIFE", "lifeLeftSeconds", false},
+    {"KIND", "kind", true},
+    {"AGENT", "agent", true},
+    {"HOST", "host", true},
+    {"USER", "user", true},
+    {"REQUEST", "request", true},
+    {"REQUESTED", "requestedPool", true},
+    {"ESCALATED", "escalated", true},
 };
 
 int command_seats(const struct call *call)
@@ -157,11 +184,12 @@ int command_seats(const struct call *call)
     } else if (options->output == OUTPUT_CSV) {
         code = output_rows(call, options->output, seats, seat_columns, ARRAY_SIZE(seat_columns));
     } else {
-        code = output_rows(call, options->output, json_object_get(answer.json, "pools"), pool_columns,
-                           ARRAY_SIZE(pool_columns));
+        code = output_rows(call, options->output, json_object_get(answer.json, "pools"),
+                           pool_columns, ARRAY_SIZE(pool_columns));
         if (!code && json_array_size(seats) > 0) {
             printf("\n");
-            code = output_rows(call, options->output, seats, seat_columns, ARRAY_SIZE(seat_columns));
+            code =
+                output_rows(call, options->output, seats, seat_columns, ARRAY_SIZE(seat_columns));
         }
     }
     client_answer_release(&answer);

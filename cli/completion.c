@@ -1,6 +1,6 @@
 /*
- * `engenho completion bash`: a script made of the table of commands. Names come from the server while one completes.
- * Process: engenho.
+ * `engenho completion bash`: a script made of the table of commands. Names come from the server
+ * while one completes. Process: engenho.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 #include "cli/api.h"
 #include "cli/commands_local.h"
 
-/* Names of a kind, one a line; nothing when the server does not answer: a completion never complains. */
+/* Names of a kind, one a line; nothing when the server does not answer: a completion never
+ * complains. */
 static int print_names(const char *kind)
 {
     struct client_options options = {.server = NULL};
@@ -17,11 +18,13 @@ static int print_names(const char *kind)
     struct client_answer answer;
     client_path_init(&path, "/v1");
     client_path_piece(&path, strcmp(kind, "package") == 0 ? "packages" : kind);
-    struct client_request request = {.method = "GET", .path = client_path_text(&path), .limit_ms = 2000};
+    struct client_request request = {
+        .method = "GET", .path = client_path_text(&path), .limit_ms = 2000};
     if (client && client_call(client, &request, &answer, NULL) == 0) {
         size_t i;
         json_t *item;
-        json_array_foreach(json_object_get(answer.json, "items"), i, item) {
+        json_array_foreach(json_object_get(answer.json, "items"), i, item)
+        {
             const char *name = json_string_value(json_object_get(item, "name"));
             printf("%s\n", name ? name : "");
         }
@@ -66,9 +69,11 @@ static void print_second_words(void)
         if (!space || (i > 0 && strncmp(commands[i - 1].name, commands[i].name, first + 1) == 0)) {
             continue;
         }
-        printf("    %.*s)\n        if [ \"$cword\" -eq 2 ]; then COMPREPLY=($(compgen -W \"", (int)first,
-               commands[i].name);
-        for (size_t j = i; j < commands_count && strncmp(commands[j].name, commands[i].name, first + 1) == 0; j++) {
+        printf("    %.*s)\n        if [ \"$cword\" -eq 2 ]; then COMPREPLY=($(compgen -W \"",
+               (int)first, commands[i].name);
+        for (size_t j = i;
+             j < commands_count && strncmp(commands[j].name, commands[i].name, first + 1) == 0;
+             j++) {
             printf("%s%s", j > i ? " " : "", commands[j].name + first + 1);
         }
         printf("\" -- \"$cur\")); return; fi\n        command=\"${words[1]} ${words[2]}\" ;;\n");
@@ -85,8 +90,9 @@ static void print_operands(const struct command *command)
     } else if (strcmp(what, "file") == 0) {
         printf("COMPREPLY=($(compgen -f -- \"$cur\")); return");
     } else if (strcmp(what, "kind") == 0) {
-        printf("if [ \"$cword\" -eq 2 ]; then names=\"applications productions agents connections packages\"; else "
-               "names=$(\"$1\" completion names \"${words[2]%%s}\" 2>/dev/null); fi");
+        printf(
+            "if [ \"$cword\" -eq 2 ]; then names=\"applications productions agents connections packages\"; else "
+            "names=$(\"$1\" completion names \"${words[2]%%s}\" 2>/dev/null); fi");
     } else if (strcmp(what, "bash") == 0) {
         printf("names=\"bash\"");
     } else {
@@ -96,17 +102,18 @@ static void print_operands(const struct command *command)
 
 static int print_bash(void)
 {
-    printf("# Completion of engenho for bash: source it, or put it where bash-completion looks.\n"
-           "_engenho() {\n"
-           "    local cur=\"${COMP_WORDS[COMP_CWORD]}\" cword=$COMP_CWORD names=\"\" options=\"\" command\n"
-           "    local -a words=(\"${COMP_WORDS[@]}\")\n"
-           "    local IFS=$' \\t\\n'\n"
-           "    COMPREPLY=()\n"
-           "    case \"${words[cword-1]}\" in\n"
-           "    -o|--output) COMPREPLY=($(compgen -W \"table wide json yaml csv\" -- \"$cur\")); return ;;\n"
-           "    -f|--file|--token-file|--data|--licence-dir|--kafka-home) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-           "    esac\n"
-           "    if [ \"$cword\" -eq 1 ]; then COMPREPLY=($(compgen -W \"");
+    printf(
+        "# Completion of engenho for bash: source it, or put it where bash-completion looks.\n"
+        "_engenho() {\n"
+        "    local cur=\"${COMP_WORDS[COMP_CWORD]}\" cword=$COMP_CWORD names=\"\" options=\"\" command\n"
+        "    local -a words=(\"${COMP_WORDS[@]}\")\n"
+        "    local IFS=$' \\t\\n'\n"
+        "    COMPREPLY=()\n"
+        "    case \"${words[cword-1]}\" in\n"
+        "    -o|--output) COMPREPLY=($(compgen -W \"table wide json yaml csv\" -- \"$cur\")); return ;;\n"
+        "    -f|--file|--token-file|--data|--licence-dir|--kafka-home) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+        "    esac\n"
+        "    if [ \"$cword\" -eq 1 ]; then COMPREPLY=($(compgen -W \"");
     print_first_words();
     printf(" --help --version\" -- \"$cur\")); return; fi\n    command=\"${words[1]}\"\n");
     print_second_words();
@@ -118,12 +125,13 @@ static int print_bash(void)
         print_operands(&commands[i]);
         printf("; fi ;;\n");
     }
-    printf("    esac\n"
-           "    if [[ \"$cur\" == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")); return; fi\n"
-           "    local IFS=$'\\n'\n"
-           "    COMPREPLY=($(compgen -W \"${names// /$'\\n'}\" -- \"$cur\"))\n"
-           "}\n"
-           "complete -F _engenho engenho\n");
+    printf(
+        "    esac\n"
+        "    if [[ \"$cur\" == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")); return; fi\n"
+        "    local IFS=$'\\n'\n"
+        "    COMPREPLY=($(compgen -W \"${names// /$'\\n'}\" -- \"$cur\"))\n"
+        "}\n"
+        "complete -F _engenho engenho\n");
     return EXIT_DONE;
 }
 

@@ -31,7 +31,8 @@ static bool at_line_end(const struct csv *csv)
     if (csv->at >= csv->length || csv->data[csv->at] == '\n') {
         return true;
     }
-    return csv->data[csv->at] == '\r' && (csv->at + 1 == csv->length || csv->data[csv->at + 1] == '\n');
+    return csv->data[csv->at] == '\r' &&
+           (csv->at + 1 == csv->length || csv->data[csv->at + 1] == '\n');
 }
 
 static void pass_line_end(struct csv *csv)

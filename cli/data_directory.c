@@ -1,5 +1,6 @@
 /*
- * Files of the data directory. See the header. It knows nothing of processes but who holds the lock.
+ * Files of the data directory. See the header. It knows nothing of processes but who holds the
+ * lock.
  */
 #include "cli/data_directory.h"
 
@@ -51,8 +52,10 @@ static int make_folder(const char *path, struct error *error)
         return 0;
     }
     int failed = -errno;
-    return error_set(error, failed, "can't make the directory %s: %s; give --data a directory that you may write to",
-                     path, strerror(-failed));
+    return error_set(
+        error, failed,
+        "can't make the directory %s: %s; give --data a directory that you may write to", path,
+        strerror(-failed));
 }
 
 /* The directory and all above it. */
@@ -77,17 +80,19 @@ static int lock(struct data_directory *directory, struct error *error)
     free(file);
     if (directory->lock_fd < 0) {
         int failed = -errno;
-        return error_set(error, failed, "can't write in %s: %s; give --data a directory that you may write to",
+        return error_set(error, failed,
+                         "can't write in %s: %s; give --data a directory that you may write to",
                          directory->path, strerror(-failed));
     }
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(directory->lock_fd, F_SETLK, &whole) != 0) {
         whole.l_pid = 0;
         (void)fcntl(directory->lock_fd, F_GETLK, &whole);
-        return error_set(error, -EBUSY,
-                         "engenho up runs already on %s (process %d): use it, stop it with `engenho down`, or give "
-                         "--data another directory",
-                         directory->path, (int)whole.l_pid);
+        return error_set(
+            error, -EBUSY,
+            "engenho up runs already on %s (process %d): use it, stop it with `engenho down`, or give "
+            "--data another directory",
+            directory->path, (int)whole.l_pid);
     }
     return 0;
 }
@@ -107,10 +112,11 @@ int data_directory_open(struct data_directory *directory, const char *path, int6
     if (!failed && statvfs(path, &disk) == 0) {
         int64_t bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
         if (bytes < free_bytes_min) {
-            failed = error_set(error, -ENOSPC,
-                               "the disk of %s is full: %lld MiB are free and %lld are needed; make room, or give "
-                               "--data a directory on another disk",
-                               path, (long long)(bytes >> 20), (long long)(free_bytes_min >> 20));
+            failed = error_set(
+                error, -ENOSPC,
+                "the disk of %s is full: %lld MiB are free and %lld are needed; make room, or give "
+                "--data a directory on another disk",
+                path, (long long)(bytes >> 20), (long long)(free_bytes_min >> 20));
         }
     }
     return failed;

@@ -28,13 +28,15 @@ static char *find_licensor(const struct licence_options *options, struct error *
         return memory_copy_text(options->licensor);
     }
     char *data = data_directory_choose(options->data);
-    json_t *endpoint = data_directory_owner(data) ? data_directory_read_json(data, "endpoint.json") : NULL;
+    json_t *endpoint =
+        data_directory_owner(data) ? data_directory_read_json(data, "endpoint.json") : NULL;
     char *address = memory_copy_text(json_string_value(json_object_get(endpoint, "licensor")));
     if (!address) {
-        (void)error_set(error, -ENOENT,
-                        "no licensor: nothing runs on %s; start it with `engenho up`, or name one with --licensor "
-                        "HOST:PORT",
-                        data);
+        (void)error_set(
+            error, -ENOENT,
+            "no licensor: nothing runs on %s; start it with `engenho up`, or name one with --licensor "
+            "HOST:PORT",
+            data);
     }
     json_decref(endpoint);
     free(data);
@@ -64,11 +66,13 @@ static int send_frame(int fd, const struct buf *frame, int64_t until_us)
 }
 
 /* Read one whole frame. Returns 0 with the payload borrowed from `in`. */
-static int read_frame(int fd, struct buf *in, const uint8_t **ret_payload, size_t *ret_bytes, int64_t until_us)
+static int read_frame(int fd, struct buf *in, const uint8_t **ret_payload, size_t *ret_bytes,
+                      int64_t until_us)
 {
     size_t frame_bytes;
     int whole;
-    while ((whole = frame_next(in->data, in->length, FRAME_BYTES_MAX, ret_payload, ret_bytes, &frame_bytes)) == 0) {
+    while ((whole = frame_next(in->data, in->length, FRAME_BYTES_MAX, ret_payload, ret_bytes,
+                               &frame_bytes)) == 0) {
         uint8_t *room = buf_reserve(in, 4096);
         ssize_t got = room && wait_for(fd, POLLIN, until_us) == 0 ? recv(fd, room, 4096, 0) : -1;
         if (got <= 0) {
@@ -88,7 +92,8 @@ static int ask(int fd, const struct buf *question, const char *address, struct e
     buf_init(&in, FRAME_BYTES_MAX + FRAME_HEADER_BYTES + 4096);
     int failed = send_frame(fd, question, until_us);
     failed = failed ? failed : read_frame(fd, &in, &payload, &bytes, until_us);
-    Engenho__FromLicensor *answer = failed ? NULL : engenho__from_licensor__unpack(NULL, bytes, payload);
+    Engenho__FromLicensor *answer =
+        failed ? NULL : engenho__from_licensor__unpack(NULL, bytes, payload);
     if (!answer) {
         failed = error_set(error, -EPROTO, "%s gave no answer: is it Engenho's licensor?", address);
     } else if (answer->refused) {
@@ -101,7 +106,8 @@ static int ask(int fd, const struct buf *question, const char *address, struct e
     return failed;
 }
 
-int licence_install(const struct licence_options *options, const char *file, size_t bytes, struct error *error)
+int licence_install(const struct licence_options *options, const char *file, size_t bytes,
+                    struct error *error)
 {
     char *address = find_licensor(options, error);
     if (!address) {
@@ -109,7 +115,8 @@ int licence_install(const struct licence_options *options, const char *file, siz
     }
     int fd = probe_connect(address, clock_mono_us() + ANSWER_US_MAX), failed = 0;
     if (fd < 0) {
-        failed = error_set(error, fd, "the licensor at %s can't be reached: %s", address, strerror(-fd));
+        failed =
+            error_set(error, fd, "the licensor at %s can't be reached: %s", address, strerror(-fd));
     } else {
         Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
         Engenho__InstallLicence install = ENGENHO__INSTALL_LICENCE__INIT;
@@ -124,7 +131,8 @@ int licence_install(const struct licence_options *options, const char *file, siz
         engenho__to_licensor__pack(&message, payload);
         buf_init(&frame, FRAME_BYTES_MAX);
         failed = frame_append(&frame, payload, packed);
-        failed = failed ? error_set(error, failed, "the licence file is too large") : ask(fd, &frame, address, error);
+        failed = failed ? error_set(error, failed, "the licence file is too large")
+                        : ask(fd, &frame, address, error);
         buf_release(&frame);
         free(payload);
         close(fd);

@@ -1,6 +1,6 @@
 /*
- * Hand a licence file to the licensor, which checks it, keeps it, and says why not. Speaks the licensor's protocol: the API
- * does not take licences. Process: engenho.
+ * Hand a licence file to the licensor, which checks it, keeps it, and says why not. Speaks the
+ * licensor's protocol: the API does not take licences. Process: engenho.
  */
 #ifndef ENGENHO_CLI_LICENCE_CLIENT_H
 #define ENGENHO_CLI_LICENCE_CLIENT_H
@@ -16,7 +16,7 @@ struct licence_options {
 };
 
 /* Returns 0, or -Exxx with a sentence: the licensor's own when it refused. */
-MUST_CHECK int licence_install(const struct licence_options *options, const char *file, size_t bytes,
-                               struct error *error);
+MUST_CHECK int licence_install(const struct licence_options *options, const char *file,
+                               size_t bytes, struct error *error);
 
 #endif

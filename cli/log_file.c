@@ -26,11 +26,14 @@ static int open_now(struct log_file *log)
 
 int log_file_open(struct log_file *log, const char *path, int64_t bytes_max, struct error *error)
 {
-    *log = (struct log_file){.path = memory_copy_text(path), .old_path = memory_print("%s.1", path), .fd = -1,
+    *log = (struct log_file){.path = memory_copy_text(path),
+                             .old_path = memory_print("%s.1", path),
+                             .fd = -1,
                              .bytes_max = bytes_max};
     int failed = open_now(log);
     if (failed) {
-        return error_set(error, failed, "can't write %s: %s; give --data a directory that you may write to", path,
+        return error_set(error, failed,
+                         "can't write %s: %s; give --data a directory that you may write to", path,
                          strerror(-failed));
     }
     return 0;

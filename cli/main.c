@@ -1,5 +1,6 @@
 /*
- * `engenho`, the command line: finds the command in the table, parses its options, runs it. Process: engenho.
+ * `engenho`, the command line: finds the command in the table, parses its options, runs it.
+ * Process: engenho.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,8 +38,10 @@ static void print_help(FILE *out)
                        command->operands ? command->operands : "");
         (void)fprintf(out, "  %-34s  %s\n", usage, command->summary);
     }
-    (void)fprintf(out, "\n`engenho COMMAND --help` lists a command's options. The server is found in --server, in\n"
-                       "ENGENHO_SERVER, or where `engenho up` runs. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.\n");
+    (void)fprintf(
+        out,
+        "\n`engenho COMMAND --help` lists a command's options. The server is found in --server, in\n"
+        "ENGENHO_SERVER, or where `engenho up` runs. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.\n");
 }
 
 /* How many words `name` has when argv begins with them, else 0. */
@@ -47,7 +50,8 @@ static int words_of(const char *name, int argc, char **argv)
     int word = 1;
     for (;; word++) {
         size_t length = strcspn(name, " ");
-        if (word >= argc || strlen(argv[word]) != length || strncmp(name, argv[word], length) != 0) {
+        if (word >= argc || strlen(argv[word]) != length ||
+            strncmp(name, argv[word], length) != 0) {
             return 0;
         }
         if (!name[length]) {
@@ -78,7 +82,8 @@ static int answer_unknown(int argc, char **argv)
     for (size_t i = 0; i < commands_count; i++) {
         if (strncmp(commands[i].name, argv[1], length) == 0 && commands[i].name[length] == ' ') {
             (void)fprintf(stderr, "%s%s", found ? before : "engenho: ", found ? "" : argv[1]);
-            (void)fprintf(stderr, "%s%s", found ? "" : " needs one more word: ", commands[i].name + length + 1);
+            (void)fprintf(stderr, "%s%s",
+                          found ? "" : " needs one more word: ", commands[i].name + length + 1);
             before = ", ";
             found = true;
         }
@@ -95,13 +100,14 @@ static int check_operands(const struct call *call)
 {
     const struct command *command = call->command;
     if (call->operand_count < command->operands_min) {
-        (void)fprintf(stderr, "engenho %s: it takes %s: see engenho %s --help\n", command->name, command->operands,
-                      command->name);
+        (void)fprintf(stderr, "engenho %s: it takes %s: see engenho %s --help\n", command->name,
+                      command->operands, command->name);
         return EXIT_USAGE;
     }
     if (call->operand_count > command->operands_max) {
         (void)fprintf(stderr, "engenho %s: '%s' is one word too many: it takes %s\n", command->name,
-                      call->operands[command->operands_max], command->operands ? command->operands : "options only");
+                      call->operands[command->operands_max],
+                      command->operands ? command->operands : "options only");
         return EXIT_USAGE;
     }
     return EXIT_DONE;
@@ -113,15 +119,18 @@ static int run(const struct command *command, int argc, char **argv)
     struct error error = {.text = ""};
     char program[64];
     (void)snprintf(program, sizeof(program), "engenho %s", command->name);
-    struct option_table table = {.program = program, .summary = command->summary,
-                                 .operands = command->operands, .options = command->options,
+    struct option_table table = {.program = program,
+                                 .summary = command->summary,
+                                 .operands = command->operands,
+                                 .options = command->options,
                                  .count = command->option_count};
     struct call call = {.command = command, .config = memory_new(1, command->config_bytes + 1)};
     int operand = 0, code = EXIT_DONE;
-    int failed = arguments_init(&arguments, command->options, command->option_count, argc, argv, &error);
-    enum options_result result =
-        failed ? OPTIONS_WRONG
-               : options_parse(&table, arguments.argc, arguments.argv, call.config, &operand, &error);
+    int failed =
+        arguments_init(&arguments, command->options, command->option_count, argc, argv, &error);
+    enum options_result result = failed ? OPTIONS_WRONG
+                                        : options_parse(&table, arguments.argc, arguments.argv,
+                                                        call.config, &operand, &error);
     if (result == OPTIONS_WRONG) {
         (void)fprintf(stderr, "%s: %s\n", program, error.text);
         code = EXIT_USAGE;
@@ -146,8 +155,10 @@ static int print_markdown(void)
     for (size_t i = 0; i < commands_count; i++) {
         char program[64];
         (void)snprintf(program, sizeof(program), "engenho %s", commands[i].name);
-        struct option_table table = {.program = program, .summary = commands[i].summary,
-                                     .operands = commands[i].operands, .options = commands[i].options,
+        struct option_table table = {.program = program,
+                                     .summary = commands[i].summary,
+                                     .operands = commands[i].operands,
+                                     .options = commands[i].options,
                                      .count = commands[i].option_count};
         options_print_markdown(&table, stdout);
     }
@@ -161,7 +172,8 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return EXIT_DONE;
     }

@@ -18,7 +18,8 @@ const char *const output_formats[] = {"table", "wide", "json", "yaml", "csv", NU
 
 static int write_out(const struct call *call, struct buf *text, int failed)
 {
-    if (!failed && text->length > 0 && fwrite(text->data, 1, text->length, stdout) != text->length) {
+    if (!failed && text->length > 0 &&
+        fwrite(text->data, 1, text->length, stdout) != text->length) {
         failed = -EIO;
     }
     if (!failed && fflush(stdout) != 0) {
@@ -28,16 +29,8 @@ static int write_out(const struct call *call, struct buf *text, int failed)
     return failed ? command_fail(call, "can't write the output: %s", strerror(-failed)) : EXIT_DONE;
 }
 
-static int append_json(struct buf *text, const json_t *value)
-{
-    char *json = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    int failed = json ? buf_append_text(text, json) : -ENOMEM;
-    free(json);
-    return failed ? failed : buf_append_text(text, "\n");
-}
-
-int output_rows(const struct call *call, int64_t format, const json_t *rows, const struct output_column *columns,
-                size_t column_count)
+int output_rows(const struct call *call, int64_t format, const json_t *rows,
+                const struct output_column *columns, size_t column_count)
 {
     struct buf text;
     struct table_column chosen[TABLE_COLUMNS_MAX];
@@ -51,7 +44,7 @@ int output_rows(const struct call *call, int64_t format, const json_t *rows, con
     int failed;
     switch (format) {
     case OUTPUT_JSON:
-        failed = append_json(&text, rows);
+        failed = table_print_json(&text, rows, true);
         break;
     case OUTPUT_YAML:
         failed = table_print_yaml(&text, rows);
@@ -60,7 +53,8 @@ int output_rows(const struct call *call, int64_t format, const json_t *rows, con
         failed = table_print_csv(&text, rows, chosen, count, true);
         break;
     default:
-        failed = table_print(&text, rows, chosen, count, format == OUTPUT_WIDE ? 0 : CELL_COLUMNS_MAX, true);
+        failed = table_print(&text, rows, chosen, count,
+                             format == OUTPUT_WIDE ? 0 : CELL_COLUMNS_MAX, true);
     }
     return write_out(call, &text, failed);
 }
@@ -71,11 +65,13 @@ static int append_members(struct buf *text, const json_t *document)
     const char *key;
     json_t *value;
     int failed = 0;
-    json_object_foreach((json_t *)(uintptr_t)document, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)document, key, value)
+    {
         const char *lines = json_string_value(value);
         if (lines && strchr(lines, '\n')) {
-            failed = failed ? failed : buf_print(text, "%s:\n%s%s", key, lines,
-                                                 lines[strlen(lines) - 1] == '\n' ? "" : "\n");
+            failed = failed ? failed
+                            : buf_print(text, "%s:\n%s%s", key, lines,
+                                        lines[strlen(lines) - 1] == '\n' ? "" : "\n");
         } else {
             char *cell = table_cell(value);
             failed = failed ? failed : buf_print(text, "%-16s %s\n", key, cell);
@@ -93,14 +89,15 @@ int output_document(const struct call *call, int64_t format, const json_t *docum
     if (format == OUTPUT_YAML) {
         failed = table_print_yaml(&text, document);
     } else if (format == OUTPUT_JSON || !json_is_object(document)) {
-        failed = append_json(&text, document);
+        failed = table_print_json(&text, document, true);
     } else if (format == OUTPUT_CSV) {
         struct table_column columns[TABLE_COLUMNS_MAX];
         size_t count = 0;
         const char *key;
         json_t *value, *rows = json_array();
         json_array_append(rows, (json_t *)(uintptr_t)document);
-        json_object_foreach((json_t *)(uintptr_t)document, key, value) {
+        json_object_foreach((json_t *)(uintptr_t)document, key, value)
+        {
             if (count < TABLE_COLUMNS_MAX) {
                 columns[count++] = (struct table_column){key, key};
             }

@@ -52,10 +52,13 @@ static int compare(const struct dirent **a, const struct dirent **b)
 static int broken(struct packing *packing)
 {
     if (packing->full) {
-        return error_set(packing->error, -EMSGSIZE, "the package is larger than %zu bytes: leave data files out, or raise "
-                                                    "--bytes-max", packing->out->max);
+        return error_set(packing->error, -EMSGSIZE,
+                         "the package is larger than %zu bytes: leave data files out, or raise "
+                         "--bytes-max",
+                         packing->out->max);
     }
-    return error_set(packing->error, -EIO, "can't pack: %s", archive_error_string(packing->archive));
+    return error_set(packing->error, -EIO, "can't pack: %s",
+                     archive_error_string(packing->archive));
 }
 
 static int pack_file(struct packing *packing, const char *path, const char *name)
@@ -99,10 +102,12 @@ static int pack_folder(struct packing *packing, const char *path, const char *na
     struct dirent **entries = NULL;
     int count = scandir(path, &entries, keep, compare), failed = 0;
     if (count < 0) {
-        return error_set(packing->error, -errno, "can't read the directory %s: %s", path, strerror(errno));
+        return error_set(packing->error, -errno, "can't read the directory %s: %s", path,
+                         strerror(errno));
     }
     if (depth > DEPTH_MAX) {
-        failed = error_set(packing->error, -ELOOP, "%s is more than %d directories deep", path, DEPTH_MAX);
+        failed = error_set(packing->error, -ELOOP, "%s is more than %d directories deep", path,
+                           DEPTH_MAX);
     }
     for (int i = 0; i < count; i++) {
         struct stat info;
@@ -129,7 +134,9 @@ int pack_directory(const char *path, struct buf *out, struct error *error)
     archive_write_add_filter_gzip(packing.archive);
     archive_write_set_format_ustar(packing.archive);
     (void)archive_write_set_options(packing.archive, "gzip:!timestamp");
-    int failed = archive_write_open(packing.archive, &packing, NULL, take, NULL) == ARCHIVE_OK ? 0 : broken(&packing);
+    int failed = archive_write_open(packing.archive, &packing, NULL, take, NULL) == ARCHIVE_OK
+                     ? 0
+                     : broken(&packing);
     failed = failed ? failed : pack_folder(&packing, path, "", 0);
     if (!failed && packing.files == 0) {
         failed = error_set(error, -ENOENT, "there is no file to deploy in %s", path);

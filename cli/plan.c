@@ -1,5 +1,6 @@
 /*
- * The processes of `engenho up`. Pure: see the header. It decides nothing about time: that is cli/supervisor.c.
+ * The processes of `engenho up`. Pure: see the header. It decides nothing about time: that is
+ * cli/supervisor.c.
  */
 #include "cli/plan.h"
 
@@ -62,8 +63,8 @@ static uint64_t last_bit(const struct plan *plan)
 }
 
 /*
- * A small cleaner and few threads: about 170 MB resident. Nothing is replicated: one node. A broker that was killed may
- * register again only when its old session is over, so that is short.
+ * A small cleaner and few threads: about 170 MB resident. Nothing is replicated: one node. A broker
+ * that was killed may register again only when its old session is over, so that is short.
  */
 char *plan_kafka_properties(const struct plan_places *places)
 {
@@ -100,11 +101,12 @@ char *plan_kafka_properties(const struct plan_places *places)
                         "num.io.threads=2\n"
                         "num.recovery.threads.per.data.dir=1\n"
                         "background.threads=2\n",
-                        places->controller_port, places->kafka_port, places->controller_port, places->kafka_port,
-                        places->data);
+                        places->controller_port, places->kafka_port, places->controller_port,
+                        places->kafka_port, places->data);
 }
 
-static int add_kafka(struct plan *plan, const struct up_options *options, const struct plan_places *places)
+static int add_kafka(struct plan *plan, const struct up_options *options,
+                     const struct plan_places *places)
 {
     struct words words = {.count = 0};
     word(&words, places->java);
@@ -157,8 +159,8 @@ static int add_redis(struct plan *plan, const struct plan_places *places)
 }
 
 /* One of our programs: `file` is its name for files. Takes `name` and `words`. */
-static int add_service(struct plan *plan, const struct plan_places *places, char *name, const char *file,
-                       struct words *words, uint64_t needs)
+static int add_service(struct plan *plan, const struct plan_places *places, char *name,
+                       const char *file, struct words *words, uint64_t needs)
 {
     char *ready = memory_print("%s/run/%s.json", places->data, file);
     option(words, "--admin-listen", "127.0.0.1:0");
@@ -197,8 +199,8 @@ static int add_licensor(struct plan *plan, const struct plan_places *places, uin
     return 0;
 }
 
-static int add_producer(struct plan *plan, const struct up_options *options, const struct plan_places *places,
-                        uint64_t needs)
+static int add_producer(struct plan *plan, const struct up_options *options,
+                        const struct plan_places *places, uint64_t needs)
 {
     struct words words = {.count = 0};
     program(&words, places, "engenho-producer");
@@ -218,8 +220,8 @@ static int add_producer(struct plan *plan, const struct up_options *options, con
     return 0;
 }
 
-static int add_worker(struct plan *plan, const struct up_options *options, const struct plan_places *places,
-                      const char *agent, int number)
+static int add_worker(struct plan *plan, const struct up_options *options,
+                      const struct plan_places *places, const char *agent, int number)
 {
     /* The producer makes the topics: a worker waits for it, and by it for all the others. */
     uint64_t needs = last_bit(plan);
@@ -266,13 +268,14 @@ static bool has_agent(const struct plan *plan, const char *agent)
 
 static int too_many(struct error *error)
 {
-    return error_set(error, -ENOSPC, "more than %d processes: ask for fewer workers with --workers and --agents",
+    return error_set(error, -ENOSPC,
+                     "more than %d processes: ask for fewer workers with --workers and --agents",
                      SUPERVISOR_UNITS_MAX);
 }
 
 /* "slow=1,critical=2": that many workers for each of these agents. */
-static int add_agents(struct plan *plan, const struct up_options *options, const struct plan_places *places,
-                      struct error *error)
+static int add_agents(struct plan *plan, const struct up_options *options,
+                      const struct plan_places *places, struct error *error)
 {
     const char *at = options->agents ? options->agents : "";
     while (*at) {
@@ -285,18 +288,20 @@ static int add_agents(struct plan *plan, const struct up_options *options, const
             *equals = 0;
             workers = strtol(equals + 1, &end, 10);
         }
-        bool good = equals && end != equals + 1 && *end == 0 && workers >= 1 && workers <= SUPERVISOR_UNITS_MAX &&
-                    name_is_agent(agent) && !has_agent(plan, agent);
+        bool good = equals && end != equals + 1 && *end == 0 && workers >= 1 &&
+                    workers <= SUPERVISOR_UNITS_MAX && name_is_agent(agent) &&
+                    !has_agent(plan, agent);
         int failed = 0;
         for (int i = 1; good && !failed && i <= workers; i++) {
             failed = add_worker(plan, options, places, agent, i);
         }
         free(agent);
         if (!good) {
-            return error_set(error, -EINVAL,
-                             "--agents %s is not NAME=WORKERS,...: names are of a-z, 0-9 and -, each once with at "
-                             "least one worker; the workers of agent default are --workers",
-                             options->agents);
+            return error_set(
+                error, -EINVAL,
+                "--agents %s is not NAME=WORKERS,...: names are of a-z, 0-9 and -, each once with at "
+                "least one worker; the workers of agent default are --workers",
+                options->agents);
         }
         if (failed) {
             return too_many(error);
@@ -312,8 +317,9 @@ int plan_init(struct plan *plan, const struct up_options *options, const struct 
     *plan = (struct plan){
         .kafka = options->kafka ? memory_copy_text(options->kafka)
                                 : memory_print("127.0.0.1:%u", (unsigned)places->kafka_port),
-        .redis = options->redis ? memory_copy_text(options->redis)
-                                : memory_print("redis://127.0.0.1:%u", (unsigned)places->redis_port),
+        .redis = options->redis
+                     ? memory_copy_text(options->redis)
+                     : memory_print("redis://127.0.0.1:%u", (unsigned)places->redis_port),
         .licensor = memory_print("127.0.0.1:%u", (unsigned)places->licensor_port),
         .api = options->listen ? memory_copy_text(options->listen)
                                : memory_print("127.0.0.1:%u", (unsigned)places->api_port),

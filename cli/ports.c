@@ -62,7 +62,8 @@ static bool taken(const struct ports *ports, uint16_t port)
     return false;
 }
 
-int ports_choose(struct ports *ret_ports, const char *path, unsigned *ret_moved, struct error *error)
+int ports_choose(struct ports *ret_ports, const char *path, unsigned *ret_moved,
+                 struct error *error)
 {
     struct ports ports = {.port = {0}};
     unsigned moved = 0;
@@ -83,7 +84,8 @@ int ports_choose(struct ports *ret_ports, const char *path, unsigned *ret_moved,
         for (int tries = 0; ports.port[i] == 0; tries++) {
             uint16_t port = (uint16_t)(PORT_MIN + at++ % (PORT_MAX - PORT_MIN));
             if (tries > PORT_MAX - PORT_MIN) {
-                return error_set(error, -EADDRINUSE, "no free port of 127.0.0.1 between %d and %d: end what uses them",
+                return error_set(error, -EADDRINUSE,
+                                 "no free port of 127.0.0.1 between %d and %d: end what uses them",
                                  PORT_MIN, PORT_MAX);
             }
             if (!taken(&ports, port) && try_port(port) == 0) {
@@ -117,13 +119,15 @@ int ports_check(const char *text, struct error *error)
     struct addrinfo *found = NULL;
     int unknown = getaddrinfo(address.host, port, &hints, &found);
     if (unknown) {
-        return error_set(error, -EADDRNOTAVAIL, "can't listen on %s: %s", text, gai_strerror(unknown));
+        return error_set(error, -EADDRNOTAVAIL, "can't listen on %s: %s", text,
+                         gai_strerror(unknown));
     }
     failed = try_listen(found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
     if (failed == -EADDRINUSE) {
-        return error_set(error, failed, "the port of %s is in use by another program: end it, or choose another port",
-                         text);
+        return error_set(
+            error, failed,
+            "the port of %s is in use by another program: end it, or choose another port", text);
     }
     return failed ? error_set(error, failed, "can't listen on %s: %s", text, strerror(-failed)) : 0;
 }

@@ -1,5 +1,6 @@
 /*
- * Probes over plain sockets: see the header. Not a client of Kafka, Redis or HTTP: it reads just enough to know.
+ * Probes over plain sockets: see the header. Not a client of Kafka, Redis or HTTP: it reads just
+ * enough to know.
  */
 #include "cli/probe.h"
 
@@ -61,8 +62,8 @@ int probe_connect(const char *text, int64_t until_us)
 }
 
 /* Ask and read until the answer is whole enough, the other side closes, or time is up. */
-static size_t ask(int fd, const char *question, size_t bytes, char *answer, size_t answer_bytes, size_t enough,
-                  int64_t until_us)
+static size_t ask(int fd, const char *question, size_t bytes, char *answer, size_t answer_bytes,
+                  size_t enough, int64_t until_us)
 {
     size_t length = 0;
     if (send(fd, question, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) {
@@ -79,7 +80,8 @@ static size_t ask(int fd, const char *question, size_t bytes, char *answer, size
     return length;
 }
 
-static bool understand(enum probe_type type, const char *answer, size_t length, const char **ret_said)
+static bool understand(enum probe_type type, const char *answer, size_t length,
+                       const char **ret_said)
 {
     *ret_said = answer;
     switch (type) {
@@ -107,13 +109,15 @@ bool probe_answers(enum probe_type type, const char *address, char *reason, size
         bytes = 6;
         enough = 5;
     } else if (type == PROBE_READYZ) {
-        bytes = (size_t)snprintf(http, sizeof(http), "GET /readyz HTTP/1.0\r\nHost: %.256s\r\n\r\n", address);
+        bytes = (size_t)snprintf(http, sizeof(http), "GET /readyz HTTP/1.0\r\nHost: %.256s\r\n\r\n",
+                                 address);
         question = http;
         enough = sizeof(answer);
     }
     int fd = probe_connect(address, until_us);
     if (fd < 0) {
-        (void)snprintf(reason, reason_bytes, "%s does not accept connections: %s", address, strerror(-fd));
+        (void)snprintf(reason, reason_bytes, "%s does not accept connections: %s", address,
+                       strerror(-fd));
         return false;
     }
     size_t length = ask(fd, question, bytes, answer, sizeof(answer), enough, until_us);

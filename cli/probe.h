@@ -1,6 +1,6 @@
 /*
- * Ask a server on this machine whether it works: one connection, one question, the first bytes of its answer, and a
- * short limit. Process: engenho up and the commands beside it.
+ * Ask a server on this machine whether it works: one connection, one question, the first bytes of
+ * its answer, and a short limit. Process: engenho up and the commands beside it.
  */
 #ifndef ENGENHO_CLI_PROBE_H
 #define ENGENHO_CLI_PROBE_H
@@ -21,12 +21,14 @@ enum probe_type {
 #define PROBE_MS_MAX 400
 
 /*
- * Whether HOST:PORT answers as it should. The first line of what a service says about itself goes into `reason`
- * (NUL-terminated, cut), or why it could not be asked.
+ * Whether HOST:PORT answers as it should. The first line of what a service says about itself goes
+ * into `reason` (NUL-terminated, cut), or why it could not be asked.
  */
-MUST_CHECK bool probe_answers(enum probe_type type, const char *address, char *reason, size_t reason_bytes);
+MUST_CHECK bool probe_answers(enum probe_type type, const char *address, char *reason,
+                              size_t reason_bytes);
 
-/* A connection (non-blocking) to HOST:PORT, made before `until_us` (monotonic). Returns its descriptor, or -errno. */
+/* A connection (non-blocking) to HOST:PORT, made before `until_us` (monotonic). Returns its
+ * descriptor, or -errno. */
 MUST_CHECK int probe_connect(const char *address, int64_t until_us);
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * replay: a file's rows as events, each exactly once, at the file's pace or another. Process: engenho.
+ * replay: a file's rows as events, each exactly once, at the file's pace or another. Process:
+ * engenho.
  *
- * The file is the queue: each batch says how many events of the source came before it, the server commits events and
- * position together, and after anything that goes wrong the next batch begins at the position that the server names.
+ * The file is the queue: each batch says how many events of the source came before it, the server
+ * commits events and position together, and after anything that goes wrong the next batch begins at
+ * the position that the server names.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,21 +37,21 @@ struct replay {
     const struct call *call;
     const struct replay_options *options;
     struct client *client;
-    const char *data;      /* the file, mapped */
+    const char *data; /* the file, mapped */
     size_t length;
     struct csv csv;
     size_t time_field, value_field; /* SIZE_MAX: none */
     char *source;
-    uint64_t position;     /* committed */
-    uint64_t read;         /* rows read; row `read - 1` is in csv */
-    char *previous;        /* value of the row before, as JSON; NULL: none */
-    char *value;           /* of the row that was read */
+    uint64_t position; /* committed */
+    uint64_t read;     /* rows read; row `read - 1` is in csv */
+    char *previous;    /* value of the row before, as JSON; NULL: none */
+    char *value;       /* of the row that was read */
     int64_t time_us;
-    bool more;             /* a row is read and waits */
+    bool more; /* a row is read and waits */
     struct pace pace;
     struct buf batch;
     int64_t started_us, shown_us;
-    uint64_t first;        /* position at the start */
+    uint64_t first; /* position at the start */
     bool terminal;
 };
 
@@ -76,8 +78,8 @@ static char *cell_as_json(const char *cell)
     return json;
 }
 
-static int column_of(const struct csv *csv, const char *wanted, const char *usual, size_t *ret_field,
-                     struct error *error)
+static int column_of(const struct csv *csv, const char *wanted, const char *usual,
+                     size_t *ret_field, struct error *error)
 {
     for (size_t i = 0; i < csv->field_count; i++) {
         if (strcasecmp(csv_field(csv, i), wanted ? wanted : usual) == 0) {
@@ -92,7 +94,8 @@ static int column_of(const struct csv *csv, const char *wanted, const char *usua
     return error_set(error, -ENOENT, "there is no column '%s' in the first line", wanted);
 }
 
-/* Read the next row into the waiting one. Returns 0 (replay->more says whether there was one), or -Exxx. */
+/* Read the next row into the waiting one. Returns 0 (replay->more says whether there was one), or
+ * -Exxx. */
 static int next_row(struct replay *replay, struct error *error)
 {
     const char *file = replay->call->operands[0];
@@ -110,15 +113,40 @@ static int next_row(struct replay *replay, struct error *error)
     replay->previous = replay->value;
     replay->value = cell_as_json(csv_field(&replay->csv, replay->value_field));
     if (!replay->value) {
-        return error_set(error, -EILSEQ, "%s, line %" PRIu64 ": the value is not UTF-8", file, replay->csv.line);
+        return error_set(error, -EILSEQ, "%s, line %" PRIu64 ": the value is not UTF-8", file,
+                         replay->csv.line);
     }
     if (replay->time_field != SIZE_MAX &&
         instant_parse(csv_field(&replay->csv, replay->time_field), &replay->time_us) != 0) {
-        return error_set(error, -EINVAL, "%s, line %" PRIu64 ": '%s' is not a time such as 2026-01-31T12:00:00Z", file,
-                         replay->csv.line, csv_field(&replay->csv, replay->time_field));
+        return error_set(error, -EINVAL,
+                         "%s, line %" PRIu64 ": '%s' is not a time such as 2026-01-31T12:00:00Z",
+                         file, replay->csv.line, csv_field(&replay->csv, replay->time_field));
     }
     replay->read++;
     return 0;
+}
+
+/* The first line: which columns are the time and the value. */
+static int read_titles(struct replay *replay, struct error *error)
+{
+    const struct replay_options *options = replay->options;
+    int got = csv_next(&replay->csv);
+    if (got < 1) {
+        return error_set(error, got ? got : -ENODATA,
+                         "%s is empty or its first line is not one of column names",
+                         replay->call->operands[0]);
+    }
+    int failed = column_of(&replay->csv, options->time, "timestamp", &replay->time_field, error);
+    if (!failed) {
+        failed = column_of(&replay->csv, options->value, "value", &replay->value_field, error);
+    }
+    if (!failed && replay->value_field == SIZE_MAX) {
+        replay->value_field = replay->csv.field_count - 1;
+    }
+    if (!failed && options->speed && replay->time_field == SIZE_MAX) {
+        failed = error_set(error, -EINVAL, "--speed needs times: name their column with --time");
+    }
+    return failed;
 }
 
 /* Stand before row number `position`: the first that is not committed. */
@@ -131,25 +159,18 @@ static int seek(struct replay *replay, uint64_t position, struct error *error)
     replay->previous = replay->value = NULL;
     replay->read = 0;
     replay->position = position;
-    int got = csv_next(&replay->csv);
-    if (got < 1) {
-        return error_set(error, got ? got : -ENODATA, "%s is empty or its first line is not one of column names",
-                         replay->call->operands[0]);
+    int failed = read_titles(replay, error);
+    while (!failed && replay->read <= position) {
+        failed = next_row(replay, error);
+        if (!replay->more) {
+            break;
+        }
     }
-    int failed = column_of(&replay->csv, replay->options->time, "timestamp", &replay->time_field, error);
-    failed = failed ? failed : column_of(&replay->csv, replay->options->value, "value", &replay->value_field, error);
-    if (!failed && replay->value_field == SIZE_MAX) {
-        replay->value_field = replay->csv.field_count - 1;
-    }
-    if (!failed && replay->options->speed && replay->time_field == SIZE_MAX) {
-        failed = error_set(error, -EINVAL, "--speed needs times: name their column with --time");
-    }
-    do {
-        failed = failed ? failed : next_row(replay, error);
-    } while (!failed && replay->more && replay->read <= position);
     if (!failed && !replay->more && replay->read < position) {
-        failed = error_set(error, -ERANGE, "the server has had %" PRIu64 " events of source %s, but the file has %" PRIu64
-                                           ": another file? then name another --source",
+        failed = error_set(error, -ERANGE,
+                           "the server has had %" PRIu64
+                           " events of source %s, but the file has %" PRIu64
+                           ": another file? then name another --source",
                            position, replay->source, replay->read);
     }
     return failed;
@@ -186,7 +207,8 @@ static int append_event(struct replay *replay)
 }
 
 /* Put what is due now into the batch. *ret_count events; 0: *ret_wait_us until the next one is. */
-static int fill(struct replay *replay, uint64_t *ret_count, int64_t *ret_wait_us, struct error *error)
+static int fill(struct replay *replay, uint64_t *ret_count, int64_t *ret_wait_us,
+                struct error *error)
 {
     int64_t now_us = clock_mono_us();
     *ret_count = 0;
@@ -220,8 +242,9 @@ static void show(struct replay *replay, bool last)
     double seconds = (double)(now_us - replay->started_us) / 1e6;
     double rate = seconds > 0 ? (double)(replay->position - replay->first) / seconds : 0;
     replay->shown_us = now_us;
-    (void)fprintf(stderr, "%s%" PRIu64 " events, %.1f s, %.1f a second%s", replay->terminal ? "\r" : "",
-                  replay->position, seconds, rate, !replay->terminal || last ? "\n" : " ");
+    (void)fprintf(stderr, "%s%" PRIu64 " events, %.1f s, %.1f a second%s",
+                  replay->terminal ? "\r" : "", replay->position, seconds, rate,
+                  !replay->terminal || last ? "\n" : " ");
 }
 
 /* The position that the server has committed. Returns 0, or as client_call. */
@@ -231,7 +254,8 @@ static int ask_position(struct replay *replay, uint64_t *ret_position, struct er
     struct client_answer answer;
     client_path_init(&path, "/v1/sources");
     client_path_piece(&path, replay->source);
-    struct client_request request = {.method = "GET", .path = client_path_text(&path), .limit_ms = CALL_MS_MAX};
+    struct client_request request = {
+        .method = "GET", .path = client_path_text(&path), .limit_ms = CALL_MS_MAX};
     int failed = client_call(replay->client, &request, &answer, error);
     if (!failed) {
         *ret_position = (uint64_t)json_integer_value(json_object_get(answer.json, "position"));
@@ -241,7 +265,8 @@ static int ask_position(struct replay *replay, uint64_t *ret_position, struct er
     return failed;
 }
 
-/* One try. Returns 0 with the position that is committed now; -EAGAIN: the same again later; else it is over. */
+/* One try. Returns 0 with the position that is committed now; -EAGAIN: the same again later; else
+ * it is over. */
 static int post(struct replay *replay, uint64_t *ret_position, struct error *error)
 {
     struct client_path path;
@@ -251,24 +276,30 @@ static int post(struct replay *replay, uint64_t *ret_position, struct error *err
     client_path_init(&path, "/v1/events");
     client_path_parameter(&path, "source", replay->source);
     client_path_parameter(&path, "from", from);
-    struct client_request request = {.method = "POST", .path = client_path_text(&path),
-                                     .content_type = "application/json", .body = replay->batch.data,
-                                     .body_bytes = replay->batch.length, .limit_ms = CALL_MS_MAX};
+    struct client_request request = {.method = "POST",
+                                     .path = client_path_text(&path),
+                                     .content_type = "application/json",
+                                     .body = replay->batch.data,
+                                     .body_bytes = replay->batch.length,
+                                     .limit_ms = CALL_MS_MAX};
     int failed = client_call(replay->client, &request, &answer, error);
     const json_t *position = json_object_get(answer.json, "position");
     if ((!failed || answer.status == 409) && json_is_integer(position)) {
-        /* Refused where it stands: another batch of the source, maybe our own of before a break, is being committed. */
+        /* Refused where it stands: another batch of the source, maybe our own of before a break, is
+         * being committed. */
         *ret_position = (uint64_t)json_integer_value(position);
         failed = failed && *ret_position == replay->position ? -EAGAIN : 0;
     } else if (!failed) {
-        failed = error_set(error, -EPROTO, "%s gave no position: is it Engenho's API?", client_server(replay->client));
+        failed = error_set(error, -EPROTO, "%s gave no position: is it Engenho's API?",
+                           client_server(replay->client));
     }
     client_answer_release(&answer);
     client_path_release(&path);
     return failed;
 }
 
-/* Until it is committed, refused, or --give-up has passed. A batch that was in doubt is settled by its `from`. */
+/* Until it is committed, refused, or --give-up has passed. A batch that was in doubt is settled by
+ * its `from`. */
 static int deliver(struct replay *replay, uint64_t count, struct error *error)
 {
     int64_t until_us = clock_mono_us() + replay->options->give_up_us, pause_us = RETRY_US_MIN;
@@ -277,8 +308,8 @@ static int deliver(struct replay *replay, uint64_t count, struct error *error)
     bool told = false;
     while ((failed = post(replay, &committed, error)) == -EAGAIN && clock_mono_us() < until_us) {
         if (!told && !replay->options->quiet) {
-            (void)fprintf(stderr, "%s%s; trying again from event %" PRIu64 "\n", replay->terminal ? "\r" : "",
-                          error->text, replay->position);
+            (void)fprintf(stderr, "%s%s; trying again from event %" PRIu64 "\n",
+                          replay->terminal ? "\r" : "", error->text, replay->position);
             told = true;
         }
         wait_us(pause_us);
@@ -318,7 +349,8 @@ static int run(struct replay *replay, double rate, double speed, struct error *e
     return failed;
 }
 
-/* The same file into the same variable is the same source: started again, a replay goes on where it was. */
+/* The same file into the same variable is the same source: started again, a replay goes on where it
+ * was. */
 static char *source_of(const struct replay *replay)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
@@ -332,7 +364,8 @@ static char *source_of(const struct replay *replay)
             hash = (hash ^ (uint8_t)*at) * UINT64_C(1099511628211);
         }
     }
-    return memory_print("replay %s %s %016" PRIx64, replay->options->connection, replay->options->object, hash);
+    return memory_print("replay %s %s %016" PRIx64, replay->options->connection,
+                        replay->options->object, hash);
 }
 
 static int map_file(struct replay *replay, struct error *error)
@@ -393,7 +426,8 @@ int command_replay(const struct call *call)
         (void)command_fail(call, "--rate and --speed exclude each other");
         return EXIT_USAGE;
     }
-    struct replay replay = {.call = call, .options = options, .terminal = isatty(STDERR_FILENO) == 1};
+    struct replay replay = {
+        .call = call, .options = options, .terminal = isatty(STDERR_FILENO) == 1};
     buf_init(&replay.batch, BATCH_BYTES_MAX);
     int failed = map_file(&replay, &error);
     csv_init(&replay.csv, replay.data, replay.length);
@@ -403,8 +437,9 @@ int command_replay(const struct call *call)
         failed = replay.client ? ask_position(&replay, &replay.position, &error) : -ENOENT;
     }
     if (!failed && replay.position > 0 && !options->quiet) {
-        (void)fprintf(stderr, "source '%s' goes on after %" PRIu64 " events; another --source begins anew\n",
-                      replay.source, replay.position);
+        (void)fprintf(
+            stderr, "source '%s' goes on after %" PRIu64 " events; another --source begins anew\n",
+            replay.source, replay.position);
     }
     failed = failed ? failed : run(&replay, rate, speed, &error);
     client_free(replay.client);
@@ -416,5 +451,6 @@ int command_replay(const struct call *call)
     if (replay.data) {
         (void)munmap((void *)(uintptr_t)replay.data, replay.length);
     }
-    return failed ? command_fail(call, "%s", error.text[0] ? error.text : strerror(-failed)) : EXIT_DONE;
+    return failed ? command_fail(call, "%s", error.text[0] ? error.text : strerror(-failed))
+                  : EXIT_DONE;
 }

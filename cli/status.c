@@ -1,5 +1,6 @@
 /*
- * `engenho status` and `engenho down`: what a running `engenho up` wrote, and its end. An edge: files, /proc, signals.
+ * `engenho status` and `engenho down`: what a running `engenho up` wrote, and its end. An edge:
+ * files, /proc, signals.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +39,8 @@ static int64_t resident_bytes(pid_t pid, int depth)
     for (struct dirent *entry; threads && (entry = readdir(threads));) {
         char children[128];
         int child;
-        (void)snprintf(children, sizeof(children), "/proc/%d/task/%.20s/children", (int)pid, entry->d_name);
+        (void)snprintf(children, sizeof(children), "/proc/%d/task/%.20s/children", (int)pid,
+                       entry->d_name);
         FILE *list = entry->d_name[0] != '.' ? fopen(children, "re") : NULL;
         while (list && fscanf(list, "%d", &child) == 1) {
             sum += resident_bytes(child, depth + 1);
@@ -71,11 +73,13 @@ static json_t *rows_of(const json_t *status)
     json_t *rows = json_array(), *process;
     size_t i;
     int64_t now_us = clock_unix_us();
-    json_array_foreach(json_object_get(status, "processes"), i, process) {
+    json_array_foreach(json_object_get(status, "processes"), i, process)
+    {
         char uptime[32] = "", memory[32] = "";
         pid_t pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
         if (pid > 0) {
-            print_age(now_us - json_integer_value(json_object_get(process, "startedUs")), uptime, sizeof(uptime));
+            print_age(now_us - json_integer_value(json_object_get(process, "startedUs")), uptime,
+                      sizeof(uptime));
             (void)snprintf(memory, sizeof(memory), "%" PRId64 " MiB", resident_bytes(pid, 0) >> 20);
         }
         json_t *row = json_object();
@@ -95,10 +99,11 @@ static json_t *rows_of(const json_t *status)
 }
 
 static const struct output_column status_columns[] = {
-    {"PROCESS", "process", false}, {"PID", "pid", false},         {"STATE", "state", false},
-    {"RESTARTS", "restarts", false}, {"UPTIME", "uptime", false}, {"MEMORY", "memory", false},
-    {"ADDRESS", "address", false}, {"ADMIN", "admin", true},      {"REASON", "reason", false},
-    {"LOG", "log", true},
+    {"PROCESS", "process", false}, {"PID", "pid", false},
+    {"STATE", "state", false},     {"RESTARTS", "restarts", false},
+    {"UPTIME", "uptime", false},   {"MEMORY", "memory", false},
+    {"ADDRESS", "address", false}, {"ADMIN", "admin", true},
+    {"REASON", "reason", false},   {"LOG", "log", true},
 };
 
 int command_status(const struct call *call)
@@ -109,10 +114,13 @@ int command_status(const struct call *call)
     json_t *status = owner ? data_directory_read_json(path, "status.json") : NULL;
     int code;
     if (!owner) {
-        code = command_fail(call, "nothing runs on %s: start it with `engenho up`, or name its directory with --data",
-                            path);
+        code = command_fail(
+            call,
+            "nothing runs on %s: start it with `engenho up`, or name its directory with --data",
+            path);
     } else if (!status) {
-        code = command_fail(call, "engenho up (process %d) is just starting on %s: ask again", (int)owner, path);
+        code = command_fail(call, "engenho up (process %d) is just starting on %s: ask again",
+                            (int)owner, path);
     } else {
         json_t *rows = rows_of(status);
         code = output_rows(call, options->output, rows, status_columns, ARRAY_SIZE(status_columns));
@@ -132,7 +140,8 @@ int command_down(const struct call *call)
     if (!owner) {
         printf("nothing runs on %s\n", path);
     } else if (kill(owner, SIGTERM) != 0) {
-        code = command_fail(call, "can't stop process %d, which runs %s: %s", (int)owner, path, strerror(errno));
+        code = command_fail(call, "can't stop process %d, which runs %s: %s", (int)owner, path,
+                            strerror(errno));
     } else {
         struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
         int64_t until_us = clock_mono_us() + DOWN_US_MAX;
@@ -140,8 +149,9 @@ int command_down(const struct call *call)
             nanosleep(&pause, NULL);
         }
         if (data_directory_owner(path) == owner) {
-            code = command_fail(call, "process %d still stops what runs on %s after %d s: look at `engenho status`",
-                                (int)owner, path, (int)(DOWN_US_MAX / SECOND_US));
+            code = command_fail(
+                call, "process %d still stops what runs on %s after %d s: look at `engenho status`",
+                (int)owner, path, (int)(DOWN_US_MAX / SECOND_US));
         } else {
             printf("stopped %s\n", path);
         }

@@ -1,5 +1,6 @@
 /*
- * The machine behind `engenho up`. Pure: see the header. It is not an init system: every unit is ours, and all stop together.
+ * The machine behind `engenho up`. Pure: see the header. It is not an init system: every unit is
+ * ours, and all stop together.
  */
 #include "cli/supervisor.h"
 
@@ -15,8 +16,10 @@ static const char *const state_names[UNIT_STATES] = {
 /* allowed[from] has bit `to` of each move that may happen. */
 static const unsigned allowed[UNIT_STATES] = {
     [UNIT_WAITING] = 1U << UNIT_STARTING | 1U << UNIT_STOPPED,
-    [UNIT_STARTING] = 1U << UNIT_READY | 1U << UNIT_BACKOFF | 1U << UNIT_STOPPING | 1U << UNIT_STOPPED,
-    [UNIT_READY] = 1U << UNIT_STARTING | 1U << UNIT_BACKOFF | 1U << UNIT_STOPPING | 1U << UNIT_STOPPED,
+    [UNIT_STARTING] =
+        1U << UNIT_READY | 1U << UNIT_BACKOFF | 1U << UNIT_STOPPING | 1U << UNIT_STOPPED,
+    [UNIT_READY] =
+        1U << UNIT_STARTING | 1U << UNIT_BACKOFF | 1U << UNIT_STOPPING | 1U << UNIT_STOPPED,
     [UNIT_BACKOFF] = 1U << UNIT_STARTING | 1U << UNIT_STOPPED,
     [UNIT_STOPPING] = 1U << UNIT_STOPPED,
     [UNIT_STOPPED] = 0,
@@ -37,7 +40,8 @@ static void move(struct unit *unit, enum unit_state to, int64_t now_us)
 
 static bool runs(const struct unit *unit)
 {
-    return unit->state == UNIT_STARTING || unit->state == UNIT_READY || unit->state == UNIT_STOPPING;
+    return unit->state == UNIT_STARTING || unit->state == UNIT_READY ||
+           unit->state == UNIT_STOPPING;
 }
 
 static void act(struct supervisor_actions *actions, enum supervisor_action_type type, size_t unit)
@@ -52,7 +56,8 @@ void supervisor_init(struct supervisor *supervisor, int64_t start_until_us)
     supervisor->start_until_us = start_until_us;
 }
 
-int supervisor_add(struct supervisor *supervisor, uint64_t needs, int stop_stage, int64_t stop_us_max, int64_t now_us)
+int supervisor_add(struct supervisor *supervisor, uint64_t needs, int stop_stage,
+                   int64_t stop_us_max, int64_t now_us)
 {
     if (supervisor->count >= SUPERVISOR_UNITS_MAX) {
         return -ENOSPC;
@@ -93,7 +98,8 @@ static void begin_stop(struct supervisor *supervisor, int64_t now_us)
     }
 }
 
-static void died(struct supervisor *supervisor, size_t number, int64_t now_us, struct supervisor_actions *actions)
+static void died(struct supervisor *supervisor, size_t number, int64_t now_us,
+                 struct supervisor_actions *actions)
 {
     struct unit *unit = &supervisor->units[number];
     if (!runs(unit)) {
@@ -107,14 +113,15 @@ static void died(struct supervisor *supervisor, size_t number, int64_t now_us, s
     unit->deaths = healthy ? 1 : unit->deaths + 1;
     move(unit, UNIT_BACKOFF, now_us);
     unit->next_us = now_us + backoff_us(unit->deaths);
-    if (supervisor->phase == SUPERVISOR_STARTING && !unit->was_ready && unit->deaths >= SUPERVISOR_DEATHS_MAX) {
+    if (supervisor->phase == SUPERVISOR_STARTING && !unit->was_ready &&
+        unit->deaths >= SUPERVISOR_DEATHS_MAX) {
         act(actions, SUPERVISOR_SAY_FAILED, number);
         begin_stop(supervisor, now_us);
     }
 }
 
-static void probed(struct supervisor *supervisor, const struct supervisor_event *event, int64_t now_us,
-                   struct supervisor_actions *actions)
+static void probed(struct supervisor *supervisor, const struct supervisor_event *event,
+                   int64_t now_us, struct supervisor_actions *actions)
 {
     struct unit *unit = &supervisor->units[event->unit];
     if (unit->state != UNIT_STARTING && unit->state != UNIT_READY) {
@@ -126,7 +133,8 @@ static void probed(struct supervisor *supervisor, const struct supervisor_event 
     } else if (!event->ready && unit->state == UNIT_READY) {
         move(unit, UNIT_STARTING, now_us);
     }
-    unit->next_us = now_us + (event->ready ? SUPERVISOR_PROBE_READY_US : SUPERVISOR_PROBE_STARTING_US);
+    unit->next_us =
+        now_us + (event->ready ? SUPERVISOR_PROBE_READY_US : SUPERVISOR_PROBE_STARTING_US);
     if (supervisor->phase != SUPERVISOR_STARTING) {
         return;
     }
@@ -139,7 +147,8 @@ static void probed(struct supervisor *supervisor, const struct supervisor_event 
     act(actions, SUPERVISOR_SAY_READY, 0);
 }
 
-static void tick_running(struct supervisor *supervisor, int64_t now_us, struct supervisor_actions *actions)
+static void tick_running(struct supervisor *supervisor, int64_t now_us,
+                         struct supervisor_actions *actions)
 {
     for (size_t i = 0; i < supervisor->count; i++) {
         struct unit *unit = &supervisor->units[i];
@@ -157,7 +166,8 @@ static void tick_running(struct supervisor *supervisor, int64_t now_us, struct s
         case UNIT_STARTING:
         case UNIT_READY:
             if (due) {
-                /* The answer comes as PROBED and sets the next one; this is for an answer that never comes. */
+                /* The answer comes as PROBED and sets the next one; this is for an answer that
+                 * never comes. */
                 unit->next_us = now_us + SUPERVISOR_PROBE_READY_US;
                 act(actions, SUPERVISOR_DO_PROBE, i);
             }
@@ -168,8 +178,10 @@ static void tick_running(struct supervisor *supervisor, int64_t now_us, struct s
     }
 }
 
-/* The first unit that keeps the start from ending is the one to blame: those after it wait for it. */
-static void fail_late_start(struct supervisor *supervisor, int64_t now_us, struct supervisor_actions *actions)
+/* The first unit that keeps the start from ending is the one to blame: those after it wait for it.
+ */
+static void fail_late_start(struct supervisor *supervisor, int64_t now_us,
+                            struct supervisor_actions *actions)
 {
     for (size_t i = 0; i < supervisor->count; i++) {
         if (supervisor->units[i].state != UNIT_READY) {
@@ -180,7 +192,8 @@ static void fail_late_start(struct supervisor *supervisor, int64_t now_us, struc
     begin_stop(supervisor, now_us);
 }
 
-static void tick_stopping(struct supervisor *supervisor, int64_t now_us, struct supervisor_actions *actions)
+static void tick_stopping(struct supervisor *supervisor, int64_t now_us,
+                          struct supervisor_actions *actions)
 {
     int stage = INT32_MAX;
     for (size_t i = 0; i < supervisor->count; i++) {
@@ -209,7 +222,8 @@ static void tick_stopping(struct supervisor *supervisor, int64_t now_us, struct 
     }
 }
 
-static void kill_all(struct supervisor *supervisor, int64_t now_us, struct supervisor_actions *actions)
+static void kill_all(struct supervisor *supervisor, int64_t now_us,
+                     struct supervisor_actions *actions)
 {
     begin_stop(supervisor, now_us);
     for (size_t i = 0; i < supervisor->count; i++) {
@@ -266,7 +280,8 @@ int64_t supervisor_wait_us(const struct supervisor *supervisor, int64_t now_us)
         if (unit->state == UNIT_WAITING || unit->state == UNIT_STOPPED) {
             continue;
         }
-        if (supervisor->phase >= SUPERVISOR_STOPPING && (unit->state != UNIT_STOPPING || unit->killed)) {
+        if (supervisor->phase >= SUPERVISOR_STOPPING &&
+            (unit->state != UNIT_STOPPING || unit->killed)) {
             continue;
         }
         int64_t left = unit->next_us > now_us ? unit->next_us - now_us : 0;

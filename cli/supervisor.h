@@ -1,9 +1,11 @@
 /*
- * Which processes of `engenho up` to start, restart and stop, and when: a pure machine that is told what happened and
- * answers what to do. It knows no process ids, sockets or clocks; cli/up.c does what it says. Only `engenho` links it.
+ * Which processes of `engenho up` to start, restart and stop, and when: a pure machine that is told
+ * what happened and answers what to do. It knows no process ids, sockets or clocks; cli/up.c does
+ * what it says. Only `engenho` links it.
  *
- * A unit waits for the units it needs, runs, becomes ready, and when it dies comes back after a pause that doubles from
- * 0.2 s to 5 s and is forgotten after 30 s of readiness. Stopping goes by stages, the lowest first, each to its end.
+ * A unit waits for the units it needs, runs, becomes ready, and when it dies comes back after a
+ * pause that doubles from 0.2 s to 5 s and is forgotten after 30 s of readiness. Stopping goes by
+ * stages, the lowest first, each to its end.
  */
 #ifndef ENGENHO_CLI_SUPERVISOR_H
 #define ENGENHO_CLI_SUPERVISOR_H
@@ -32,29 +34,34 @@ enum unit_state {
     UNIT_STATES
 };
 
-enum supervisor_phase { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING, SUPERVISOR_STOPPED };
+enum supervisor_phase {
+    SUPERVISOR_STARTING,
+    SUPERVISOR_RUNNING,
+    SUPERVISOR_STOPPING,
+    SUPERVISOR_STOPPED
+};
 
 struct unit {
-    uint64_t needs;       /* bit i: unit i must be ready before the first start */
-    int stop_stage;       /* 0 stops first */
-    int64_t stop_us_max;  /* after this it is killed */
+    uint64_t needs;      /* bit i: unit i must be ready before the first start */
+    int stop_stage;      /* 0 stops first */
+    int64_t stop_us_max; /* after this it is killed */
 
     /* Written by the machine only. */
     enum unit_state state;
     bool was_ready;
-    unsigned deaths;      /* in a row, since the last 30 s of readiness */
+    unsigned deaths; /* in a row, since the last 30 s of readiness */
     uint64_t restarts;
-    int64_t since_us;     /* when it entered this state */
-    int64_t next_us;      /* BACKOFF: start; STARTING, READY: probe; STOPPING: kill */
-    bool killed;          /* STOPPING: the kill was said */
+    int64_t since_us; /* when it entered this state */
+    int64_t next_us;  /* BACKOFF: start; STARTING, READY: probe; STOPPING: kill */
+    bool killed;      /* STOPPING: the kill was said */
 };
 
 enum supervisor_event_type {
-    SUPERVISOR_TICK,    /* time has passed */
-    SUPERVISOR_DIED,    /* unit ended, or could not be started */
-    SUPERVISOR_PROBED,  /* unit answered its probe: ready or not */
-    SUPERVISOR_STOP,    /* a person wants the end */
-    SUPERVISOR_KILL     /* at once */
+    SUPERVISOR_TICK,   /* time has passed */
+    SUPERVISOR_DIED,   /* unit ended, or could not be started */
+    SUPERVISOR_PROBED, /* unit answered its probe: ready or not */
+    SUPERVISOR_STOP,   /* a person wants the end */
+    SUPERVISOR_KILL    /* at once */
 };
 
 struct supervisor_event {
@@ -90,8 +97,10 @@ struct supervisor {
 };
 
 void supervisor_init(struct supervisor *supervisor, int64_t start_until_us);
-/* Add a unit; `needs` speaks of units added before. Returns its number, or -ENOSPC past the maximum. */
-int supervisor_add(struct supervisor *supervisor, uint64_t needs, int stop_stage, int64_t stop_us_max, int64_t now_us);
+/* Add a unit; `needs` speaks of units added before. Returns its number, or -ENOSPC past the
+ * maximum. */
+int supervisor_add(struct supervisor *supervisor, uint64_t needs, int stop_stage,
+                   int64_t stop_us_max, int64_t now_us);
 
 /*
  * Tell what happened at `now_us` (monotonic). *ret_actions is filled with what to do now, in order.

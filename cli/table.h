@@ -20,18 +20,24 @@ struct table_column {
 
 /* The member at `path` ("a.b.c"), or NULL. Borrowed. */
 const json_t *table_member(const json_t *object, const char *path);
-/* A cell: texts as they are, other values as JSON, null and nothing as "". Control characters become spaces. Returns owned. */
+/* A cell: texts as they are, other values as JSON, null and nothing as "". Control characters
+ * become spaces. Returns owned. */
 char *table_cell(const json_t *value);
 
 /*
- * Columns as wide as their longest cell, two spaces between them; a cell is cut after `cell_columns_max` characters
- * (0: never). Returns 0 or -EMSGSIZE.
+ * Columns as wide as their longest cell, two spaces between them; a cell is cut after
+ * `cell_columns_max` characters (0: never). Returns 0 or -EMSGSIZE.
  */
-MUST_CHECK int table_print(struct buf *out, const json_t *rows, const struct table_column *columns, size_t count,
-                           size_t cell_columns_max, bool title);
+MUST_CHECK int table_print(struct buf *out, const json_t *rows, const struct table_column *columns,
+                           size_t count, size_t cell_columns_max, bool title);
 /* RFC 4180. */
-MUST_CHECK int table_print_csv(struct buf *out, const json_t *rows, const struct table_column *columns, size_t count,
-                               bool title);
+MUST_CHECK int table_print_csv(struct buf *out, const json_t *rows,
+                               const struct table_column *columns, size_t count, bool title);
+/*
+ * JSON with numbers as short as they are exact; on one line, or indented with a line end behind it.
+ * Returns 0, -EMSGSIZE, or -ENOMEM.
+ */
+MUST_CHECK int table_print_json(struct buf *out, const json_t *value, bool indented);
 /* YAML that reads back as the same JSON. */
 MUST_CHECK int table_print_yaml(struct buf *out, const json_t *value);
 

@@ -1,6 +1,6 @@
 /*
- * `engenho up`: everything on this machine, supervised. This file is the loop: it does what cli/supervisor.c says, and tells
- * it what happened. One thread; nothing of it survives it.
+ * `engenho up`: everything on this machine, supervised. This file is the loop: it does what
+ * cli/supervisor.c says, and tells it what happened. One thread; nothing of it survives it.
  */
 #include "cli/up.h"
 
@@ -90,9 +90,14 @@ static void start(struct up *up, size_t number)
     int failed = open_pipe(&process->pipe_fd, &write_end);
     if (!failed) {
         /* SIGKILL: whoever kills us without warning wants nothing to remain. */
-        struct child_options child = {
-            .path = planned->argv[0], .argv = planned->argv, .directory = up->data.path, .fd3 = -1,
-            .out_fd = write_end, .err_fd = write_end, .own_group = true, .parent_death_signal = SIGKILL};
+        struct child_options child = {.path = planned->argv[0],
+                                      .argv = planned->argv,
+                                      .directory = up->data.path,
+                                      .fd3 = -1,
+                                      .out_fd = write_end,
+                                      .err_fd = write_end,
+                                      .own_group = true,
+                                      .parent_death_signal = SIGKILL};
         failed = child_start(&child, &process->pid, &error);
         close(write_end);
     }
@@ -128,7 +133,8 @@ static void probe(struct up *up, size_t number)
     const char *address = planned->ready_file ? process->admin : planned->address;
     bool ready = false;
     if (address[0]) {
-        ready = probe_answers(types[planned->probe], address, process->reason, sizeof(process->reason));
+        ready =
+            probe_answers(types[planned->probe], address, process->reason, sizeof(process->reason));
     } else {
         (void)snprintf(process->reason, sizeof(process->reason), "it does not listen yet");
     }
@@ -138,7 +144,8 @@ static void probe(struct up *up, size_t number)
     feed(up, (struct supervisor_event){.type = SUPERVISOR_PROBED, .unit = number, .ready = ready});
 }
 
-/* Told once for the same words in a row: a child that dies every five seconds must not fill a terminal. */
+/* Told once for the same words in a row: a child that dies every five seconds must not fill a
+ * terminal. */
 static void tell_death(struct up *up, size_t number)
 {
     const struct unit *unit = &up->supervisor.units[number];
@@ -147,9 +154,11 @@ static void tell_death(struct up *up, size_t number)
     if (unit->state != UNIT_BACKOFF) {
         return;
     }
-    (void)snprintf(text, sizeof(text), "%s %.160s", up->plan.processes[number].name, process->reason);
+    (void)snprintf(text, sizeof(text), "%s %.160s", up->plan.processes[number].name,
+                   process->reason);
     if (strcmp(text, up->said) != 0) {
-        say(up, "%s; starting it again in %.1f s", text, (double)(unit->next_us - unit->since_us) / 1e6);
+        say(up, "%s; starting it again in %.1f s", text,
+            (double)(unit->next_us - unit->since_us) / 1e6);
         memcpy(up->said, text, sizeof(text));
     }
 }
@@ -163,12 +172,14 @@ static void died(struct up *up, size_t number, int wait_status)
     process->admin[0] = 0;
     child_describe(wait_status, how);
     last_words(process, words, sizeof(words));
-    (void)snprintf(process->reason, sizeof(process->reason), "%s%s%s", how, words[0] ? "; its last line: " : "", words);
+    (void)snprintf(process->reason, sizeof(process->reason), "%s%s%s", how,
+                   words[0] ? "; its last line: " : "", words);
     feed(up, (struct supervisor_event){.type = SUPERVISOR_DIED, .unit = number});
     tell_death(up, number);
 }
 
-/* Collect all that ended. What a child leaves in its process group ends with it; orphans come to us (see run). */
+/* Collect all that ended. What a child leaves in its process group ends with it; orphans come to us
+ * (see run). */
 static void reap(struct up *up)
 {
     siginfo_t info = {.si_pid = 0};
@@ -206,11 +217,13 @@ static void say_ready(struct up *up)
            "  engenho results --follow\n\n"
            "%s",
            (double)(clock_mono_us() - up->started_mono_us) / 1e6, console, up->data.path,
-           up->options.detach ? "Stop it with `engenho down`.\n" : "Stop it with Ctrl-C, or `engenho down`.\n");
+           up->options.detach ? "Stop it with `engenho down`.\n"
+                              : "Stop it with Ctrl-C, or `engenho down`.\n");
     (void)fflush(stdout);
     free(console);
     if (up->ready_fd >= 0) {
-        /* From here on nobody looks: the terminal is given back, and what is said goes into a log. */
+        /* From here on nobody looks: the terminal is given back, and what is said goes into a log.
+         */
         char *path = data_directory_file(up->data.path, "log/up.log");
         int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         free(path);
@@ -233,7 +246,8 @@ static void say_failed(struct up *up, size_t number)
     up->failed = true;
     say(up, "%s did not become ready: %s%s%s (all of it: %s)", up->plan.processes[number].name,
         process->reason[0] ? process->reason : "it waited for the others",
-        process->pid && words[0] ? "; its last line: " : "", process->pid ? words : "", process->log.path);
+        process->pid && words[0] ? "; its last line: " : "", process->pid ? words : "",
+        process->log.path);
 }
 
 static void perform(struct up *up, const struct supervisor_actions *actions)
@@ -313,7 +327,8 @@ static uint64_t fingerprint(const struct up *up)
     uint64_t sum = (uint64_t)up->supervisor.phase;
     for (size_t i = 0; i < up->plan.count; i++) {
         const struct unit *unit = &up->supervisor.units[i];
-        sum = sum * 31 + (uint64_t)unit->state + unit->restarts * 8 + (uint64_t)up->processes[i].pid;
+        sum =
+            sum * 31 + (uint64_t)unit->state + unit->restarts * 8 + (uint64_t)up->processes[i].pid;
         sum = sum * 31 + (uint64_t)unit->since_us + (up->processes[i].admin[0] != 0);
     }
     return sum;
@@ -347,7 +362,8 @@ static void loop(struct up *up, int signal_fd)
     }
 }
 
-/* Orphans of our children (a script's own process that left its group) have come to us: end them too. */
+/* Orphans of our children (a script's own process that left its group) have come to us: end them
+ * too. */
 static void end_orphans(void)
 {
     char name[64];
@@ -395,7 +411,8 @@ static int supervise(struct up *up, int signal_fd, struct error *error)
         if (failed) {
             return failed;
         }
-        (void)supervisor_add(&up->supervisor, planned->needs, planned->stop_stage, planned->stop_us_max, now_us);
+        (void)supervisor_add(&up->supervisor, planned->needs, planned->stop_stage,
+                             planned->stop_us_max, now_us);
     }
     say(up, "starting on %s", up->data.path);
     loop(up, signal_fd);

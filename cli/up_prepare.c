@@ -1,6 +1,6 @@
 /*
- * What `engenho up` finds and makes before it starts anything. See cli/up.h. An edge: files and one run of Kafka's
- * storage tool.
+ * What `engenho up` finds and makes before it starts anything. See cli/up.h. An edge: files and one
+ * run of Kafka's storage tool.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +23,8 @@
 #define TOKEN_BYTES 24
 #define FORMAT_LOG_BYTES_MAX 65536
 
-static const char *const our_programs[] = {"engenho-licensor", "engenho-producer", "engenho-worker"};
+static const char *const our_programs[] = {"engenho-licensor", "engenho-producer",
+                                           "engenho-worker"};
 
 static char *find_in_path(const char *name)
 {
@@ -55,10 +56,11 @@ static int find_java(struct up *up, struct error *error)
     }
     int failed = 0;
     if (!found) {
-        failed = error_set(error, -ENOENT,
-                           "no Kafka in %s: run `make deps`, name its directory with --kafka-home, or use a broker with "
-                           "--kafka HOST:PORT",
-                           jars);
+        failed = error_set(
+            error, -ENOENT,
+            "no Kafka in %s: run `make deps`, name its directory with --kafka-home, or use a broker with "
+            "--kafka HOST:PORT",
+            jars);
     }
     free(jars);
     if (!failed && home && *home) {
@@ -70,9 +72,10 @@ static int find_java(struct up *up, struct error *error)
     }
     up->java = up->java ? up->java : find_in_path("java");
     if (!failed && !up->java) {
-        failed = error_set(error, -ENOENT,
-                           "no java in JAVA_HOME or PATH, and Kafka needs one: run `make deps` (or install "
-                           "openjdk-17-jre-headless), or use a broker with --kafka HOST:PORT");
+        failed = error_set(
+            error, -ENOENT,
+            "no java in JAVA_HOME or PATH, and Kafka needs one: run `make deps` (or install "
+            "openjdk-17-jre-headless), or use a broker with --kafka HOST:PORT");
     }
     return failed;
 }
@@ -92,16 +95,17 @@ static int find_programs(struct up *up, struct error *error)
         bool there = access(path, X_OK) == 0;
         free(path);
         if (!there) {
-            return error_set(error, -ENOENT, "no %s beside this program, in %s: run `make build`", our_programs[i],
-                             up->bin);
+            return error_set(error, -ENOENT, "no %s beside this program, in %s: run `make build`",
+                             our_programs[i], up->bin);
         }
     }
     if (!up->options.redis) {
         up->redis_server = find_in_path("redis-server");
         if (!up->redis_server) {
-            return error_set(error, -ENOENT,
-                             "no redis-server in PATH: run `make deps` (or install redis-server), or use a server with "
-                             "--redis redis://HOST:PORT");
+            return error_set(
+                error, -ENOENT,
+                "no redis-server in PATH: run `make deps` (or install redis-server), or use a server with "
+                "--redis redis://HOST:PORT");
         }
     }
     return up->options.kafka ? 0 : find_java(up, error);
@@ -134,9 +138,10 @@ static int choose_licences(struct up *up, struct error *error)
 {
     if (up->options.licence_dir) {
         up->licences = realpath(up->options.licence_dir, NULL);
-        return up->licences ? 0
-                            : error_set(error, -errno, "can't read the directory --licence-dir %s: %s",
-                                        up->options.licence_dir, strerror(errno));
+        return up->licences
+                   ? 0
+                   : error_set(error, -errno, "can't read the directory --licence-dir %s: %s",
+                               up->options.licence_dir, strerror(errno));
     }
     up->licences = data_directory_file(up->data.path, "licences");
 #ifdef ENGENHO_DEVELOPMENT
@@ -162,11 +167,23 @@ static int choose_licences(struct up *up, struct error *error)
 static int run_format(struct up *up, const char *properties, struct error *error)
 {
     char id[33], *classes = memory_print("%s/libs/*", up->options.kafka_home);
-    /* Kafka's cluster id: 16 random bytes as URL-safe base64 without padding; hex digits are such text too. */
+    /* Kafka's cluster id: 16 random bytes as URL-safe base64 without padding; hex digits are such
+     * text too. */
     random_hex(id, 11);
-    char *argv[] = {up->java, (char *)"-Xmx96m", (char *)"-XX:+UseSerialGC", (char *)"-XX:TieredStopAtLevel=1",
-                    (char *)"-cp", classes, (char *)"kafka.tools.StorageTool", (char *)"format", (char *)"-t", id,
-                    (char *)"-c", (char *)(intptr_t)properties, (char *)"--ignore-formatted", NULL};
+    char *argv[] = {up->java,
+                    (char *)"-Xmx96m",
+                    (char *)"-XX:+UseSerialGC",
+                    (char *)"-XX:TieredStopAtLevel=1",
+                    (char *)"-cp",
+                    classes,
+                    (char *)"kafka.tools.StorageTool",
+                    (char *)"format",
+                    (char *)"-t",
+                    id,
+                    (char *)"-c",
+                    (char *)(intptr_t)properties,
+                    (char *)"--ignore-formatted",
+                    NULL};
     struct log_file log = {.fd = -1};
     char *path = data_directory_file(up->data.path, "log/kafka-format.log");
     int out[2], status = 0;
@@ -175,8 +192,13 @@ static int run_format(struct up *up, const char *properties, struct error *error
     if (!failed && pipe2(out, O_CLOEXEC) != 0) {
         failed = error_set(error, -errno, "no pipe: %s", strerror(errno));
     } else if (!failed) {
-        struct child_options child = {.path = up->java, .argv = argv, .fd3 = -1, .out_fd = out[1], .err_fd = out[1],
-                                      .own_group = true, .parent_death_signal = SIGKILL};
+        struct child_options child = {.path = up->java,
+                                      .argv = argv,
+                                      .fd3 = -1,
+                                      .out_fd = out[1],
+                                      .err_fd = out[1],
+                                      .own_group = true,
+                                      .parent_death_signal = SIGKILL};
         failed = child_start(&child, &pid, error);
         close(out[1]);
         while (!failed && log_file_drain(&log, out[0]) == 0) {
@@ -187,8 +209,8 @@ static int run_format(struct up *up, const char *properties, struct error *error
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         }
         if (status != 0) {
-            failed = error_set(error, -EIO, "Kafka's storage in %s/kafka can't be made: %s; see %s", up->data.path,
-                               log.line[0] ? log.line : "it said nothing", path);
+            failed = error_set(error, -EIO, "Kafka's storage in %s/kafka can't be made: %s; see %s",
+                               up->data.path, log.line[0] ? log.line : "it said nothing", path);
         }
     }
     log_file_close(&log);
@@ -206,7 +228,8 @@ static int make_kafka_storage(struct up *up, const struct plan_places *places, s
     if (!failed && access(formatted, F_OK) != 0) {
         char *properties = data_directory_file(up->data.path, "kafka/server.properties");
         failed = run_format(up, properties, error);
-        failed = failed ? failed : data_directory_write(up->data.path, "kafka/formatted", "", error);
+        failed =
+            failed ? failed : data_directory_write(up->data.path, "kafka/formatted", "", error);
         free(properties);
     }
     free(formatted);
@@ -225,19 +248,27 @@ int up_prepare(struct up *up, struct error *error)
     unsigned moved = 0;
     failed = failed ? failed : ports_choose(&up->ports, up->data.path, &moved, error);
     if (!failed && moved > 0) {
-        (void)fprintf(stderr, "engenho up: %u remembered port(s) are in use by other programs; new ones were chosen\n",
-                      moved);
+        (void)fprintf(
+            stderr,
+            "engenho up: %u remembered port(s) are in use by other programs; new ones were chosen\n",
+            moved);
     }
     failed = failed ? failed : make_token(up, error);
     failed = failed ? failed : choose_licences(up, error);
     if (failed) {
         return failed;
     }
-    struct plan_places places = {
-        .data = up->data.path, .bin = up->bin, .java = up->java, .redis_server = up->redis_server,
-        .licences = up->licences, .token_file = up->token_file, .kafka_port = up->ports.port[PORTS_KAFKA],
-        .controller_port = up->ports.port[PORTS_CONTROLLER], .redis_port = up->ports.port[PORTS_REDIS],
-        .licensor_port = up->ports.port[PORTS_LICENSOR], .api_port = up->ports.port[PORTS_API]};
+    struct plan_places places = {.data = up->data.path,
+                                 .bin = up->bin,
+                                 .java = up->java,
+                                 .redis_server = up->redis_server,
+                                 .licences = up->licences,
+                                 .token_file = up->token_file,
+                                 .kafka_port = up->ports.port[PORTS_KAFKA],
+                                 .controller_port = up->ports.port[PORTS_CONTROLLER],
+                                 .redis_port = up->ports.port[PORTS_REDIS],
+                                 .licensor_port = up->ports.port[PORTS_LICENSOR],
+                                 .api_port = up->ports.port[PORTS_API]};
     failed = plan_init(&up->plan, &up->options, &places, error);
     if (!failed && !up->options.kafka) {
         failed = make_kafka_storage(up, &places, error);
@@ -249,7 +280,8 @@ void up_release(struct up *up)
 {
     plan_release(&up->plan);
     data_directory_close(&up->data);
-    char **texts[] = {&up->bin, &up->java, &up->redis_server, &up->licences, &up->token_file, &up->token};
+    char **texts[] = {&up->bin,      &up->java,       &up->redis_server,
+                      &up->licences, &up->token_file, &up->token};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         free(*texts[i]);
         *texts[i] = NULL;
