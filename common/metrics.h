@@ -68,7 +68,7 @@ enum metrics_format { METRICS_TEXT, METRICS_OPENMETRICS };
  */
 MUST_CHECK int metrics_write(const struct metrics *metrics, enum metrics_format format,
                              struct buf *out);
-/* This table's section of docs/METRICS.md. */
+/* This table's section of docs/METRICS.md, with what every process has at its end. */
 void metrics_print_markdown(const char *component, const struct metric_desc *table, size_t count,
                             FILE *out);
 

@@ -19,6 +19,12 @@
 
 #define NUMBER_BYTES 40
 
+/* What every process shows beside its table. */
+#define BUILD_NAME "engenho_build_info"
+#define BUILD_HELP "What this process is, in its labels; always 1."
+#define DROPPED_NAME "engenho_metrics_series_dropped_total"
+#define DROPPED_HELP "Look-ups of series that were left out because their family was full."
+
 /* An exposition being written. After the first failure nothing more is appended. */
 struct text {
     struct buf *out;
@@ -183,9 +189,8 @@ static void put_family(struct text *text, const struct family *family)
 static void put_build(struct text *text, const struct metrics *metrics)
 {
     bool first = true;
-    put_head(text, "engenho_build_info", METRIC_GAUGE,
-             "What this process is, in its labels; always 1.");
-    put(text, "engenho_build_info");
+    put_head(text, BUILD_NAME, METRIC_GAUGE, BUILD_HELP);
+    put(text, BUILD_NAME);
     put_label(text, "version", ENGENHO_VERSION, &first);
     put_label(text, "revision", ENGENHO_REVISION, &first);
     put_label(text, "component", metrics->component, &first);
@@ -197,14 +202,17 @@ static void put_build(struct text *text, const struct metrics *metrics)
 
 static void put_process(struct text *text)
 {
-    struct process_stat stats[PROCESS_STATS_MAX];
-    size_t count = process_stats_read(stats);
-    for (size_t i = 0; i < count; i++) {
-        put_head(text, stats[i].name, stats[i].counter ? METRIC_COUNTER : METRIC_GAUGE,
-                 stats[i].help);
-        put(text, stats[i].name);
+    double values[PROCESS_STATS];
+    process_stats_read(values);
+    for (size_t i = 0; i < PROCESS_STATS; i++) {
+        const struct process_stat_desc *desc = &process_stat_descs[i];
+        if (isnan(values[i])) {
+            continue;
+        }
+        put_head(text, desc->name, desc->counter ? METRIC_COUNTER : METRIC_GAUGE, desc->help);
+        put(text, desc->name);
         put(text, " ");
-        put_number(text, stats[i].value);
+        put_number(text, values[i]);
         put(text, "\n");
     }
 }
@@ -215,9 +223,8 @@ int metrics_write(const struct metrics *metrics, enum metrics_format format, str
     for (size_t i = 0; i < metrics->count; i++) {
         put_family(&text, &metrics->families[i]);
     }
-    put_head(&text, "engenho_metrics_series_dropped_total", METRIC_COUNTER,
-             "Look-ups of series that were left out because their family was full.");
-    put(&text, "engenho_metrics_series_dropped_total ");
+    put_head(&text, DROPPED_NAME, METRIC_COUNTER, DROPPED_HELP);
+    put(&text, DROPPED_NAME " ");
     put_number(&text, metrics->series_dropped);
     put(&text, "\n");
     put_build(&text, metrics);
@@ -252,6 +259,13 @@ void metrics_print_markdown(const char *component, const struct metric_desc *tab
             component);
     for (size_t i = 0; i < count; i++) {
         print_row(table[i].name, types[table[i].type], table[i].labels, table[i].help, out);
+    }
+    static const char *const build_labels[] = {"version", "revision", "component", NULL};
+    print_row(BUILD_NAME, "gauge", build_labels, BUILD_HELP, out);
+    print_row(DROPPED_NAME, "counter", NULL, DROPPED_HELP, out);
+    for (size_t i = 0; i < PROCESS_STATS; i++) {
+        print_row(process_stat_descs[i].name, types[!process_stat_descs[i].counter], NULL,
+                  process_stat_descs[i].help, out);
     }
     fputc('\n', out);
 }

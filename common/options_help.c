@@ -2,6 +2,7 @@
  * Option tables as people read them: --help, docs/CONFIGURATION.md, and the words of the sentences.
  * Every process.
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -166,19 +167,49 @@ static void print_cell(const char *text, FILE *out)
     }
 }
 
+/* What an option takes, in few words: the page says once how durations and sizes are written. */
+static void print_takes(const struct option *option, FILE *out)
+{
+    static const char *const words[] = {
+        [OPTION_TEXT] = "text",   [OPTION_INT] = "number",         [OPTION_DURATION] = "duration",
+        [OPTION_BYTES] = "bytes", [OPTION_BOOL] = "true or false", [OPTION_CHOICE] = "",
+    };
+    char text[OPTION_FORM_BYTES];
+    if (option->type == OPTION_CHOICE) {
+        print_choices(option, "", text, sizeof text);
+        print_cell(text, out);
+        return;
+    }
+    print_limits(option, text, sizeof text);
+    print_cell(option->type == OPTION_TEXT && option->placeholder ? option->placeholder
+                                                                  : words[option->type],
+               out);
+    print_cell(text, out);
+}
+
+/* A summary as a sentence, however it was written. */
+static void print_sentence(const char *text, FILE *out)
+{
+    size_t bytes = strlen(text);
+    if (bytes) {
+        fputc(toupper((unsigned char)text[0]), out);
+        fprintf(out, "%s%s", text + 1, text[bytes - 1] == '.' ? "" : ".");
+    }
+}
+
 void options_print_markdown(const struct option_table *table, FILE *out)
 {
-    fprintf(out, "## %s\n\n%s.\n\n", table->program, table->summary);
-    fprintf(out, "    %s [OPTIONS]%s%s\n\n", table->program, table->operands ? " " : "",
+    fprintf(out, "## %s\n\n", table->program);
+    print_sentence(table->summary, out);
+    fprintf(out, "\n\n    %s [OPTIONS]%s%s\n\n", table->program, table->operands ? " " : "",
             table->operands ? table->operands : "");
     fputs("| option | variable | takes | default | what it is |\n|---|---|---|---|---|\n", out);
     for (size_t i = 0; i < table->count; i++) {
         const struct option *option = &table->options[i];
-        char form[OPTION_FORM_BYTES], variable[OPTION_VARIABLE_BYTES];
-        option_form(option, form);
+        char variable[OPTION_VARIABLE_BYTES];
         option_variable(option, variable);
         fprintf(out, "| `--%s` | `%s` | ", option->name, variable);
-        print_cell(form, out);
+        print_takes(option, out);
         fputs(" | ", out);
         if (option->required) {
             fputs("required", out);

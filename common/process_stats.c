@@ -3,10 +3,10 @@
  */
 #include "common/process_stats.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,16 +16,27 @@
 
 #define FILE_BYTES_MAX 8192
 
-struct stats {
-    struct process_stat *list;
-    size_t count;
+const struct process_stat_desc process_stat_descs[PROCESS_STATS] = {
+    [PROCESS_STAT_CPU] = {"process_cpu_seconds_total", "CPU time of this process.", true},
+    [PROCESS_STAT_RESIDENT] = {"process_resident_memory_bytes", "Memory of this process in RAM.",
+                               false},
+    [PROCESS_STAT_VIRTUAL] = {"process_virtual_memory_bytes", "Address space of this process.",
+                              false},
+    [PROCESS_STAT_START] = {"process_start_time_seconds", "When this process started, since 1970.",
+                            false},
+    [PROCESS_STAT_OPEN_FDS] = {"process_open_fds", "Open file descriptors.", false},
+    [PROCESS_STAT_MAX_FDS] = {"process_max_fds", "The most file descriptors it may open.", false},
+    [PROCESS_STAT_THROTTLED] = {"engenho_cgroup_cpu_throttled_seconds_total",
+                                "Time without CPU because of the cgroup's limit.", true},
+    [PROCESS_STAT_CGROUP_USAGE] = {"engenho_cgroup_memory_usage_bytes", "Memory of this cgroup.",
+                                   false},
+    [PROCESS_STAT_CGROUP_LIMIT] = {"engenho_cgroup_memory_limit_bytes",
+                                   "The most memory of this cgroup; absent without a limit.",
+                                   false},
+    [PROCESS_STAT_OOM_KILLS] = {"engenho_cgroup_oom_kills_total",
+                                "Processes of this cgroup killed because its memory was full.",
+                                true},
 };
-
-static void add(struct stats *stats, const char *name, const char *help, bool counter, double value)
-{
-    assert(stats->count < PROCESS_STATS_MAX);
-    stats->list[stats->count++] = (struct process_stat){name, help, counter, value};
-}
 
 /* The start of a small file as text; false when it can't be read. */
 static bool read_file(const char *path, char *text)
@@ -73,42 +84,34 @@ static double boot_time_seconds(void)
     return value;
 }
 
-static void read_stat(struct stats *stats)
+static void read_stat(double *values)
 {
     char text[FILE_BYTES_MAX];
     if (!read_file("/proc/self/stat", text)) {
         return;
     }
-    /*
-     * The name in parentheses may hold spaces; the fields behind it are counted from 3 (see
-     * proc(5)).
-     */
+    /* The name in parentheses may hold spaces; what is behind it is counted from 3, see proc(5). */
     const char *at = strrchr(text, ')');
     if (!at) {
         return;
     }
-    char state;
     uint64_t user, system, start, virtual_bytes;
     int64_t resident_pages;
     int read = sscanf(at + 1,
-                      " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+                      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
                       " %*d %*d %*d %*d %*d %*d %" SCNu64 " %" SCNu64 " %" SCNd64,
-                      &state, &user, &system, &start, &virtual_bytes, &resident_pages);
-    if (read != 6) {
+                      &user, &system, &start, &virtual_bytes, &resident_pages);
+    if (read != 5) {
         return;
     }
     double ticks = (double)sysconf(_SC_CLK_TCK);
-    add(stats, "process_cpu_seconds_total", "CPU time of this process in seconds.", true,
-        (double)(user + system) / ticks);
-    add(stats, "process_resident_memory_bytes", "Memory of this process that is in RAM.", false,
-        (double)resident_pages * (double)sysconf(_SC_PAGESIZE));
-    add(stats, "process_virtual_memory_bytes", "Address space of this process.", false,
-        (double)virtual_bytes);
-    add(stats, "process_start_time_seconds", "When this process started, in seconds since 1970.",
-        false, boot_time_seconds() + (double)start / ticks);
+    values[PROCESS_STAT_CPU] = (double)(user + system) / ticks;
+    values[PROCESS_STAT_RESIDENT] = (double)resident_pages * (double)sysconf(_SC_PAGESIZE);
+    values[PROCESS_STAT_VIRTUAL] = (double)virtual_bytes;
+    values[PROCESS_STAT_START] = boot_time_seconds() + (double)start / ticks;
 }
 
-static void read_descriptors(struct stats *stats)
+static void read_descriptors(double *values)
 {
     DIR *directory = opendir("/proc/self/fd");
     if (directory) {
@@ -118,68 +121,61 @@ static void read_descriptors(struct stats *stats)
             open++;
         }
         closedir(directory);
-        add(stats, "process_open_fds", "Open file descriptors.", false, open);
+        values[PROCESS_STAT_OPEN_FDS] = open;
     }
     struct rlimit limit;
     if (!getrlimit(RLIMIT_NOFILE, &limit)) {
-        add(stats, "process_max_fds", "The most file descriptors this process may have open.",
-            false, (double)limit.rlim_cur);
+        values[PROCESS_STAT_MAX_FDS] = (double)limit.rlim_cur;
     }
 }
 
-static void add_bytes_file(struct stats *stats, const char *path, const char *name,
-                           const char *help)
+/* The number in a file, or NaN. */
+static double read_bytes(const char *path)
 {
     char text[FILE_BYTES_MAX];
-    /* "max" in version 2 and a number near 2^63 in version 1 mean that there is no limit. */
-    if (read_file(path, text) && text[0] >= '0' && text[0] <= '9' && strtod(text, NULL) < 9e18) {
-        add(stats, name, help, false, strtod(text, NULL));
+    if (!read_file(path, text) || text[0] < '0' || text[0] > '9') {
+        return NAN;
     }
+    /* "max" in version 2 and a number near 2^63 in version 1 mean that there is no limit. */
+    double value = strtod(text, NULL);
+    return value < 9e18 ? value : NAN;
 }
-
-#define THROTTLED "engenho_cgroup_cpu_throttled_seconds_total"
-#define THROTTLED_HELP "Time in which this cgroup had no CPU because of its limit, in seconds."
-#define USAGE "engenho_cgroup_memory_usage_bytes"
-#define USAGE_HELP "Memory of this cgroup."
-#define LIMIT "engenho_cgroup_memory_limit_bytes"
-#define LIMIT_HELP "The most memory this cgroup may take; absent without a limit."
-#define OOM_KILLS "engenho_cgroup_oom_kills_total"
-#define OOM_KILLS_HELP                                                                             \
-    "Processes of this cgroup that were killed because its memory was at its limit."
 
 /*
  * In a container the cgroup's own root is mounted; on a plain machine it is the root of all, which
  * has no limits.
  */
-static void read_cgroup(struct stats *stats)
+static void read_cgroup(double *values)
 {
     char text[FILE_BYTES_MAX];
     double value;
     if (read_file("/sys/fs/cgroup/cpu.stat", text) && find_number(text, "throttled_usec", &value)) {
-        add(stats, THROTTLED, THROTTLED_HELP, true, value / 1e6);
+        values[PROCESS_STAT_THROTTLED] = value / 1e6;
     } else if (read_file("/sys/fs/cgroup/cpu/cpu.stat", text) &&
                find_number(text, "throttled_time", &value)) {
-        add(stats, THROTTLED, THROTTLED_HELP, true, value / 1e9);
+        values[PROCESS_STAT_THROTTLED] = value / 1e9;
     }
-    size_t before = stats->count;
-    add_bytes_file(stats, "/sys/fs/cgroup/memory.current", USAGE, USAGE_HELP);
-    add_bytes_file(stats, "/sys/fs/cgroup/memory.max", LIMIT, LIMIT_HELP);
-    if (stats->count == before) {
-        add_bytes_file(stats, "/sys/fs/cgroup/memory/memory.usage_in_bytes", USAGE, USAGE_HELP);
-        add_bytes_file(stats, "/sys/fs/cgroup/memory/memory.limit_in_bytes", LIMIT, LIMIT_HELP);
+    values[PROCESS_STAT_CGROUP_USAGE] = read_bytes("/sys/fs/cgroup/memory.current");
+    values[PROCESS_STAT_CGROUP_LIMIT] = read_bytes("/sys/fs/cgroup/memory.max");
+    if (isnan(values[PROCESS_STAT_CGROUP_USAGE])) {
+        values[PROCESS_STAT_CGROUP_USAGE] =
+            read_bytes("/sys/fs/cgroup/memory/memory.usage_in_bytes");
+        values[PROCESS_STAT_CGROUP_LIMIT] =
+            read_bytes("/sys/fs/cgroup/memory/memory.limit_in_bytes");
     }
     if ((read_file("/sys/fs/cgroup/memory.events", text) ||
          read_file("/sys/fs/cgroup/memory/memory.oom_control", text)) &&
         find_number(text, "oom_kill", &value)) {
-        add(stats, OOM_KILLS, OOM_KILLS_HELP, true, value);
+        values[PROCESS_STAT_OOM_KILLS] = value;
     }
 }
 
-size_t process_stats_read(struct process_stat *ret_stats)
+void process_stats_read(double ret_values[PROCESS_STATS])
 {
-    struct stats stats = {.list = ret_stats};
-    read_stat(&stats);
-    read_descriptors(&stats);
-    read_cgroup(&stats);
-    return stats.count;
+    for (size_t i = 0; i < PROCESS_STATS; i++) {
+        ret_values[i] = NAN;
+    }
+    read_stat(ret_values);
+    read_descriptors(ret_values);
+    read_cgroup(ret_values);
 }

@@ -256,6 +256,9 @@ static void the_markdown_names_types_and_labels(void **state)
     assert_contains(out,
                     "| `engenho_labelled_total` | counter | agent, outcome | With labels. |\n");
     assert_contains(out, "A level \\| of");
+    assert_contains(out, "| `engenho_build_info` | gauge | version, revision, component | ");
+    assert_contains(out, "| `process_cpu_seconds_total` | counter |  | ");
+    assert_contains(out, "| `process_open_fds` | gauge |  | ");
     free(out);
 }
 

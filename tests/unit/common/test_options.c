@@ -312,6 +312,8 @@ static void the_markdown_is_a_table_that_no_bar_breaks(void **state)
         text,
         "| `--kafka` | `ENGENHO_KAFKA` | HOST:PORT | required | Kafka's bootstrap servers |\n");
     assert_contains(text, "| a \\| b bytes |\n");
+    assert_contains(text, "| `--wait` | `ENGENHO_WAIT` | duration from 1ms to 1h | `60s` |");
+    assert_contains(text, "| debug, info, warn | `info` |");
     assert_null(strstr(text, "hunter2"));
     free(text);
 }
