@@ -38,10 +38,12 @@ void lag_agent_removed(struct lag *lag, const char *agent);
 /*
  * For GET /v1/lag: {"collectedAt", "agents": [{"agent", "group", "state", "members", "idleMembers",
  * "lag", "lagSeconds", "status", "topics": [{"topic", "lag", "lagSeconds", "partitions":
- * [{"partition", "committed", "end", "low", "lag", "lagSeconds", "status", "member", "lost"}]}]}]}.
- * Topics are named without the prefix; `committed`, `lag` and `lagSeconds` are null where nothing
- * was committed yet; "lost" counts records that retention removed before they were done. `agent`
- * NULL: all of them. Returns owned (json_decref); NULL: there is no such agent.
+ * [{"partition", "committed", "end", "low", "lag", "unfinished", "lagSeconds", "atLeast", "status",
+ * "member", "lost"}]}]}]}. Topics are named without the prefix; `committed`, `lag` and `lagSeconds`
+ * are null where nothing was committed yet; "unfinished" is the lag without what is done beyond the
+ * committed offset; "atLeast": lagSeconds is a lower bound; "lost" counts records that retention
+ * removed before they were done. `agent` NULL: all of them. Returns owned (json_decref); NULL:
+ * there is no such agent.
  */
 json_t *lag_json(const struct lag *lag, const char *agent);
 
