@@ -423,9 +423,9 @@ static void stop(struct producer *producer)
 {
     struct api_services *services = &producer->services;
     /* Those that answer calls first, then who took the calls. */
-    schedules_free(services->schedules);
     shards_free(services->shards);
     services->shards = NULL;
+    schedules_free(services->schedules);
     catalog_free(services->catalog);
     replay_free(services->replay);
     publisher_free(services->publisher);
