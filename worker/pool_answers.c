@@ -245,6 +245,7 @@ void interpreter_read(struct interpreter *self)
     }
     if (self->state == INTERPRETER_BUSY && self->task_left == 0) {
         self->task_count = 0;
+        self->retire = self->retire || atomic_load(&self->process.shared->leaving) != 0;
         self->state = INTERPRETER_IDLE;
         self->state_since_us = clock_mono_us();
         pool_idle(self->pool, self);

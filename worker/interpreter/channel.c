@@ -82,7 +82,10 @@ static int send_answers(void)
         return 0;
     }
     int result = send_frame(channel.shared->answers, bytes);
-    atomic_store_explicit(&channel.shared->answers_bytes, 0, memory_order_release);
+    if (result == 0) {
+        /* Else the pool finds them here. */
+        atomic_store_explicit(&channel.shared->answers_bytes, 0, memory_order_release);
+    }
     return result;
 }
 

@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -53,7 +54,6 @@ static const struct option_table table = {
 struct interpreter {
     struct shared *shared;
     struct arena arena;
-    bool left_children;
 };
 
 static int start_python(const struct config *config, struct shared *shared, int stack_fd, struct error *error)
@@ -117,13 +117,13 @@ static int load(struct shared *shared, const Engenho__Load *request)
     return channel_flush(&message);
 }
 
-static int run_batch(struct interpreter *self, const Engenho__Batch *batch)
+static int run_batch(const Engenho__Batch *batch)
 {
     int result = 0;
     signals_restore();
     run_begin_frame();
     for (size_t i = 0; result == 0 && i < batch->n_executions; i++) {
-        result = run_execution(batch->executions[i], i + 1 == batch->n_executions, &self->left_children);
+        result = run_execution(batch->executions[i], i + 1 == batch->n_executions);
     }
     return result;
 }
@@ -139,7 +139,7 @@ static int handle(struct interpreter *self, const uint8_t *payload, size_t bytes
     case ENGENHO__TO_INTERPRETER__BODY_LOAD:
         return load(self->shared, message->load);
     case ENGENHO__TO_INTERPRETER__BODY_BATCH:
-        return run_batch(self, message->batch);
+        return run_batch(message->batch);
     case ENGENHO__TO_INTERPRETER__BODY_PING:
         return answer_ping();
     case ENGENHO__TO_INTERPRETER__BODY_INSPECT:
@@ -160,8 +160,7 @@ static int serve(struct interpreter *self)
             result = handle(self, payload, bytes);
         } else if (result == 0) {
             result = channel_flush(NULL);
-            if (result == 0 && self->left_children) {
-                /* The pool kills this process group then, and starts another interpreter. */
+            if (result == 0 && atomic_load(&self->shared->leaving) != 0) {
                 return -EPIPE;
             }
             if (result == 0) {
@@ -173,6 +172,16 @@ static int serve(struct interpreter *self)
         if (result < 0) {
             return result;
         }
+    }
+}
+
+/* A script that asks for input gets none, instead of the worker's terminal. */
+static void take_input_away(void)
+{
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing > 0) {
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
     }
 }
 
@@ -191,6 +200,7 @@ int main(int argc, char **argv)
         break;
     }
     struct interpreter self = {0};
+    take_input_away();
     int capture_fd;
     int stack_fd;
     arena_init(&self.arena);

@@ -291,7 +291,7 @@ static bool has_children(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-int run_execution(const Engenho__Execution *execution, bool last, bool *ret_left_children)
+int run_execution(const Engenho__Execution *execution, bool last)
 {
     struct frame frame = {.code = codes_find(execution->code), .execution = execution};
     if (frame.code == NULL) {
@@ -328,8 +328,11 @@ int run_execution(const Engenho__Execution *execution, bool last, bool *ret_left
     finished.number = execution->number;
     finished.start_us = start_us + run.unix_minus_mono_us;
     finished.end_us = end_us + run.unix_minus_mono_us;
+    if ((last || end_us - start_us >= LOOK_FOR_CHILDREN_US) && has_children()) {
+        /* The pool kills this process group then, and starts another interpreter. Said before the answer leaves. */
+        atomic_store(&run.shared->leaving, 1);
+    }
     int result = channel_answer(&finished);
     atomic_store_explicit(&run.shared->running, 0, memory_order_release);
-    *ret_left_children = *ret_left_children || ((last || end_us - start_us >= LOOK_FOR_CHILDREN_US) && has_children());
     return result;
 }

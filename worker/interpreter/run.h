@@ -20,8 +20,8 @@ void run_begin_frame(void);
 /*
  * Run `execution` and queue its answer. An execution whose code did not load is passed over: the pool has taken it back.
  * `last`: nothing follows in this frame, so what is still in the output pipe is waited for.
- * *ret_left_children: the script left child processes behind. Returns 0, or -Exxx when the pool is gone.
+ * A script that leaves child processes behind sets `leaving`. Returns 0, or -Exxx when the pool is gone.
  */
-MUST_CHECK int run_execution(const Engenho__Execution *execution, bool last, bool *ret_left_children);
+MUST_CHECK int run_execution(const Engenho__Execution *execution, bool last);
 
 #endif

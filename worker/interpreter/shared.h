@@ -36,6 +36,7 @@ struct shared {
     _Atomic uint64_t output_bytes;    /* printed by what runs; may pass output_limit, which is then cut */
     _Atomic uint64_t output_limit;    /* <= SHARED_OUTPUT_BYTES */
     _Atomic uint32_t answers_bytes;   /* whole answers (field 7 of ToWorker) that may not have been sent */
+    _Atomic uint32_t leaving;         /* not 0: it ends when it has answered what it has; give it nothing more */
     /* Written by the pool. */
     _Atomic uint64_t interrupt;       /* the execution that SIGINT is for */
 

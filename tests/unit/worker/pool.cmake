@@ -1,5 +1,5 @@
 # The pool with real interpreters. What needs no pool.c is in CMakeLists.txt.
-foreach(stem test_pool)
+foreach(stem test_pool test_pool_misbehaving)
   engenho_test(worker_${stem} SOURCES ${CMAKE_CURRENT_LIST_DIR}/${stem}.c ${CMAKE_CURRENT_LIST_DIR}/pool_fixture.c LINKS worker_pool)
   target_compile_definitions(worker_${stem} PRIVATE
     TEST_INTERPRETER="$<TARGET_FILE:engenho-interpreter>"
