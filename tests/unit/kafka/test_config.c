@@ -1,5 +1,6 @@
 /*
- * kafka/config: what people give reaches librdkafka, and what it refuses is one sentence without secrets.
+ * kafka/config: what people give reaches librdkafka, and what it refuses is one sentence without
+ * secrets.
  */
 #include "kafka/config.h"
 
@@ -43,7 +44,8 @@ static void assert_setting(rd_kafka_conf_t *conf, const char *name, const char *
 static void settings_of_every_client_win_over_those_of_the_role(void **state)
 {
     (void)state;
-    struct kafka_options options = {.servers = "127.0.0.1:9092", .config = "linger.ms=9;client.rack=a"};
+    struct kafka_options options = {.servers = "127.0.0.1:9092",
+                                    .config = "linger.ms=9;client.rack=a"};
     struct error error;
     rd_kafka_conf_t *conf = kafka_conf_new(&options, KAFKA_ROLE_PRODUCER, &error);
     assert_non_null(conf);
@@ -56,14 +58,16 @@ static void settings_of_every_client_win_over_those_of_the_role(void **state)
 static void user_and_password_come_from_the_first_lines_of_files(void **state)
 {
     (void)state;
-    struct kafka_options options = {.servers = "127.0.0.1:9092", .user_file = file_with("plant;=x\nmore")};
+    struct kafka_options options = {.servers = "127.0.0.1:9092",
+                                    .user_file = file_with("plant;=x\nmore")};
     struct error error;
     rd_kafka_conf_t *conf = kafka_conf_new(&options, KAFKA_ROLE_GROUP, &error);
     assert_non_null(conf);
     assert_setting(conf, "sasl.username", "plant;=x");
     rd_kafka_conf_destroy(conf);
 
-    options = (struct kafka_options){.servers = "127.0.0.1:9092", .password_file = file_with("s3cret\r\n")};
+    options = (struct kafka_options){.servers = "127.0.0.1:9092",
+                                     .password_file = file_with("s3cret\r\n")};
     conf = kafka_conf_new(&options, KAFKA_ROLE_GROUP, &error);
     assert_non_null(conf);
     assert_setting(conf, "sasl.password", "s3cret");
@@ -73,16 +77,20 @@ static void user_and_password_come_from_the_first_lines_of_files(void **state)
 static void a_file_that_cannot_be_read_is_named(void **state)
 {
     (void)state;
-    struct kafka_options options = {.servers = "127.0.0.1:9092", .password_file = "/nonexistent/password"};
+    struct kafka_options options = {.servers = "127.0.0.1:9092",
+                                    .password_file = "/nonexistent/password"};
     struct error error;
     assert_null(kafka_conf_new(&options, KAFKA_ROLE_GROUP, &error));
-    assert_string_equal(error.text, "kafka-password-file: cannot read /nonexistent/password: No such file or directory");
+    assert_string_equal(
+        error.text,
+        "kafka-password-file: cannot read /nonexistent/password: No such file or directory");
 }
 
 static void an_empty_or_too_long_secret_is_refused(void **state)
 {
     (void)state;
-    struct kafka_options options = {.servers = "127.0.0.1:9092", .password_file = file_with("\nsecret")};
+    struct kafka_options options = {.servers = "127.0.0.1:9092",
+                                    .password_file = file_with("\nsecret")};
     struct error error;
     assert_null(kafka_conf_new(&options, KAFKA_ROLE_GROUP, &error));
     assert_non_null(strstr(error.text, "must have 1 to 1024 bytes"));
@@ -116,7 +124,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_of_every_client_win_over_those_of_the_role),
-        cmocka_unit_test_teardown(user_and_password_come_from_the_first_lines_of_files, remove_file),
+        cmocka_unit_test_teardown(user_and_password_come_from_the_first_lines_of_files,
+                                  remove_file),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test_teardown(an_empty_or_too_long_secret_is_refused, remove_file),
         cmocka_unit_test(a_setting_that_librdkafka_does_not_know_is_named),
