@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from tests.lint import compiles, generate_docs, layers, sizes, source, words
+from tests.lint import compiles, generate_docs, layers, metric_names, sizes, source, words
 
 
 @pytest.fixture
@@ -176,3 +176,27 @@ def test_rows_of_every_service_are_said_once() -> None:
     page = generate_docs.metrics(["## a\n| `x` | 1 |\n| `own` |\n", "## b\n| `x` | 1 |\n"])
     assert page.count("| `x` | 1 |") == 1 and "| `own` |" in page
     assert page.index("## Every service") < page.index("| `x` | 1 |")
+
+
+def test_metrics_with_bad_names_are_found() -> None:
+    right = "| `engenho_lag_seconds` | gauge | group, topic | Seconds of lag. |\n| `engenho_runs_total` | counter |  | Runs. |\n"
+    assert metric_names.violations(right) == []
+    wrong = (
+        "| `lag` | gauge |  | Lag. |\n"
+        "| `engenho_runs` | counter |  | Runs. |\n"
+        "| `engenho_now_total` | gauge |  | Now. |\n"
+        "| `engenho_wait_ms` | histogram |  | Waits. |\n"
+        "| `engenho_seats` | gauge | user | Seats. |\n"
+        "| `engenho_words` | gauge |  | no sentence |\n"
+        "| `engenho_words` | gauge | agent | Other labels. |\n"
+    )
+    assert [line.split(":")[0] for line in metric_names.violations(wrong)] == [
+        "lag",
+        "engenho_runs",
+        "engenho_now_total",
+        "engenho_wait_ms",
+        "engenho_wait_ms",
+        "engenho_seats",
+        "engenho_words",
+        "engenho_words",
+    ]
