@@ -18,10 +18,11 @@ int kafka_check_version(struct error *error)
     if (rd_kafka_version() >= (OLDEST_VERSION & ~0xff)) {
         return 0;
     }
-    return error_set(error, -ENOTSUP,
-                     "librdkafka %s is too old: it loses offsets and transactions that engenho needs; install 2.14 or newer "
-                     "(make deps builds it)",
-                     rd_kafka_version_str());
+    return error_set(
+        error, -ENOTSUP,
+        "librdkafka %s is too old: it loses offsets and transactions that engenho needs; install 2.14 or newer "
+        "(make deps builds it)",
+        rd_kafka_version_str());
 }
 
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
@@ -34,8 +35,12 @@ void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 
 static void write_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-    enum log_level ours = level <= LOG_ERR ? LOG_LEVEL_ERROR : level == LOG_WARNING ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
-    /* A broker that is away is said by librdkafka at each attempt, and by us once where it matters. */
+    enum log_level ours = level <= LOG_ERR       ? LOG_LEVEL_ERROR
+                          : level == LOG_WARNING ? LOG_LEVEL_WARN
+                                                 : LOG_LEVEL_INFO;
+    /*
+     * A broker that is away is said by librdkafka at each attempt, and by us once where it matters.
+     */
     if (!strcmp(facility, "FAIL")) {
         ours = LOG_LEVEL_DEBUG;
     }
@@ -110,7 +115,8 @@ static int set_raw(rd_kafka_conf_t *conf, const char *raw, struct error *error)
         }
         *value++ = '\0';
         if (rd_kafka_conf_set(conf, entry, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
-            result = error_set(error, -EINVAL, "kafka-config: librdkafka refuses %s: %s", entry, text);
+            result =
+                error_set(error, -EINVAL, "kafka-config: librdkafka refuses %s: %s", entry, text);
         }
     }
     free(copy);
@@ -118,35 +124,43 @@ static int set_raw(rd_kafka_conf_t *conf, const char *raw, struct error *error)
 }
 
 /* The first line of a secret's file becomes a property; its text is in no message. */
-static int set_from_file(rd_kafka_conf_t *conf, const char *option, const char *name, const char *path, struct error *error)
+static int set_from_file(rd_kafka_conf_t *conf, const char *option, const char *name,
+                         const char *path, struct error *error)
 {
     char secret[SECRET_BYTES_MAX + 1], text[256];
     int result = secret_file_read(option, path, secret, sizeof secret, error);
-    if (result == 0 && rd_kafka_conf_set(conf, name, secret, text, sizeof text) != RD_KAFKA_CONF_OK) {
-        result = error_set(error, -EINVAL, "%s: librdkafka refuses what %s holds as %s", option, path, name);
+    if (result == 0 &&
+        rd_kafka_conf_set(conf, name, secret, text, sizeof text) != RD_KAFKA_CONF_OK) {
+        result = error_set(error, -EINVAL, "%s: librdkafka refuses what %s holds as %s", option,
+                           path, name);
     }
     explicit_bzero(secret, sizeof secret);
     return result;
 }
 
-static int set_given(rd_kafka_conf_t *conf, const struct kafka_options *options, struct error *error)
+static int set_given(rd_kafka_conf_t *conf, const struct kafka_options *options,
+                     struct error *error)
 {
     int result = options->config != NULL ? set_raw(conf, options->config, error) : 0;
     if (result == 0 && options->user_file != NULL) {
         result = set_from_file(conf, "kafka-user-file", "sasl.username", options->user_file, error);
     }
     if (result == 0 && options->password_file != NULL) {
-        result = set_from_file(conf, "kafka-password-file", "sasl.password", options->password_file, error);
+        result = set_from_file(conf, "kafka-password-file", "sasl.password", options->password_file,
+                               error);
     }
     return result;
 }
 
-rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_role role, struct error *error)
+rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_role role,
+                                struct error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char text[256];
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", options->servers, text, sizeof text) != RD_KAFKA_CONF_OK) {
-        error_set(error, -EINVAL, "kafka: librdkafka refuses the servers '%s': %s", options->servers, text);
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", options->servers, text, sizeof text) !=
+        RD_KAFKA_CONF_OK) {
+        error_set(error, -EINVAL, "kafka: librdkafka refuses the servers '%s': %s",
+                  options->servers, text);
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

@@ -13,8 +13,8 @@
 #include "common/clock.h"
 #include "common/memory.h"
 
-#define TURN_US 10000          /* of callbacks in a row */
-#define TICK_MS 500            /* a look without a wake-up: librdkafka's own callbacks need to be served */
+#define TURN_US 10000 /* of callbacks in a row */
+#define TICK_MS 500   /* a look without a wake-up: librdkafka's own callbacks need to be served */
 #define TROUBLE_EVERY_US (10 * SECOND_US)
 
 struct part {
@@ -39,8 +39,7 @@ struct follower {
 static struct part *find_part(struct follower *follower, const char *topic, int32_t partition)
 {
     struct part *part;
-    LIST_FOREACH(part, &follower->parts, next)
-    {
+    LIST_FOREACH (part, &follower->parts, next) {
         if (part->partition == partition && !strcmp(part->topic, topic)) {
             return part;
         }
@@ -52,7 +51,8 @@ static void tell_trouble(struct follower *follower, const rd_kafka_message_t *me
 {
     int64_t now_us = clock_mono_us();
     if (follower->callbacks.trouble == NULL ||
-        (message->err == follower->last_trouble && now_us - follower->last_trouble_us < TROUBLE_EVERY_US)) {
+        (message->err == follower->last_trouble &&
+         now_us - follower->last_trouble_us < TROUBLE_EVERY_US)) {
         return;
     }
     follower->last_trouble = message->err;
@@ -102,7 +102,8 @@ static void on_wake(evutil_socket_t fd, short events, void *context)
 }
 
 struct follower *follower_new(struct event_base *base, const struct kafka_options *options,
-                              const struct follower_callbacks *callbacks, void *context, struct error *error)
+                              const struct follower_callbacks *callbacks, void *context,
+                              struct error *error)
 {
     char text[256];
     rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_ROLE_READER, error);
@@ -126,7 +127,8 @@ struct follower *follower_new(struct event_base *base, const struct kafka_option
     assert(follower->wake_fd >= 0);
     uint64_t one = 1;
     rd_kafka_queue_io_event_enable(follower->queue, follower->wake_fd, &one, sizeof one);
-    follower->wake_event = event_new(base, follower->wake_fd, EV_READ | EV_PERSIST, on_wake, follower);
+    follower->wake_event =
+        event_new(base, follower->wake_fd, EV_READ | EV_PERSIST, on_wake, follower);
     event_add(follower->wake_event, NULL);
     follower->tick_event = event_new(base, -1, EV_PERSIST, on_wake, follower);
     event_add(follower->tick_event, &(struct timeval){.tv_usec = TICK_MS * 1000});
@@ -158,7 +160,8 @@ void follower_free(struct follower *follower)
     free(follower);
 }
 
-int follower_add(struct follower *follower, const char *topic, int32_t partition, int64_t offset, struct error *error)
+int follower_add(struct follower *follower, const char *topic, int32_t partition, int64_t offset,
+                 struct error *error)
 {
     assert(find_part(follower, topic, partition) == NULL);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -166,7 +169,8 @@ int follower_add(struct follower *follower, const char *topic, int32_t partition
     rd_kafka_error_t *refused = rd_kafka_incremental_assign(follower->client, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (refused != NULL) {
-        error_set(error, -EIO, "can't read partition %d of %s: %s", partition, topic, rd_kafka_error_string(refused));
+        error_set(error, -EIO, "can't read partition %d of %s: %s", partition, topic,
+                  rd_kafka_error_string(refused));
         rd_kafka_error_destroy(refused);
         return -EIO;
     }

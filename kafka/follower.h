@@ -1,6 +1,7 @@
 /*
- * Read partitions of a topic from an offset to their end, then follow them, without a group (DESIGN sections 5 and 6): how processes
- * build their view of `catalog`, a shard's owner that of `control`, and a lane's owner that of `state`. An edge: librdkafka, libevent.
+ * Read partitions of a topic from an offset to their end, then follow them, without a group (DESIGN
+ * sections 5 and 6): how processes build their view of `catalog`, a shard's owner that of
+ * `control`, and a lane's owner that of `state`. An edge: librdkafka, libevent.
  */
 #ifndef ENGENHO_KAFKA_FOLLOWER_H
 #define ENGENHO_KAFKA_FOLLOWER_H
@@ -23,14 +24,21 @@ struct follower_callbacks {
     void (*trouble)(void *context, const char *sentence);
 };
 
-/* Returns owned, or NULL with a sentence. Callbacks come on the loop, at most 10 ms of them in a row. */
+/*
+ * Returns owned, or NULL with a sentence. Callbacks come on the loop, at most 10 ms of them in a
+ * row.
+ */
 struct follower *follower_new(struct event_base *base, const struct kafka_options *options,
-                              const struct follower_callbacks *callbacks, void *context, struct error *error);
+                              const struct follower_callbacks *callbacks, void *context,
+                              struct error *error);
 void follower_free(struct follower *follower);
 
-/* Start to read a partition at an offset (RD_KAFKA_OFFSET_BEGINNING, _END or a number; one that is gone means the beginning). */
-MUST_CHECK int follower_add(struct follower *follower, const char *topic, int32_t partition, int64_t offset,
-                            struct error *error);
+/*
+ * Start to read a partition at an offset (RD_KAFKA_OFFSET_BEGINNING, _END or a number; one that is
+ * gone means the beginning).
+ */
+MUST_CHECK int follower_add(struct follower *follower, const char *topic, int32_t partition,
+                            int64_t offset, struct error *error);
 /* Stop reading it; no callback for it comes after this returns. */
 void follower_remove(struct follower *follower, const char *topic, int32_t partition);
 

@@ -14,14 +14,19 @@
 #include "common/memory.h"
 #include "kafka/config.h"
 
-#define ATTEMPT_MS 5000         /* one try of a blocking call; between tries the thread looks whether it is still wanted */
-#define SETTLE_MS 100           /* between tries that failed at once */
-#define POLL_EVERY 256          /* records between two looks at delivery reports while filling */
+#define ATTEMPT_MS                                                                                 \
+    5000 /* one try of a blocking call; between tries the thread looks whether it is still wanted  \
+          */
+#define SETTLE_MS 100  /* between tries that failed at once */
+#define POLL_EVERY 256 /* records between two looks at delivery reports while filling */
 #define REASON_BYTES_MAX 512
 
 enum job_kind { JOB_INIT, JOB_COMMIT, JOB_ABORT, JOB_FREE };
 
-/* Shared by two producers that alternate. The thread counts the commits that did not happen, the loop those it was told. */
+/*
+ * Shared by two producers that alternate. The thread counts the commits that did not happen, the
+ * loop those it was told.
+ */
 struct pair {
     unsigned references;
     unsigned failures;      /* thread */
@@ -45,13 +50,14 @@ struct txn {
     struct txn_thread *thread;
     rd_kafka_t *client;
     char *id;
-    enum txn_state state;       /* loop */
-    struct pair *pair;          /* NULL: alone */
-    struct job job;             /* one at a time: state BUSY while it is handed over */
-    atomic_bool dropped;        /* nobody waits for the answer any more */
-    bool freed;                 /* loop: txn_free was called while BUSY */
+    enum txn_state state; /* loop */
+    struct pair *pair;    /* NULL: alone */
+    struct job job;       /* one at a time: state BUSY while it is handed over */
+    atomic_bool dropped;  /* nobody waits for the answer any more */
+    bool freed;           /* loop: txn_free was called while BUSY */
     unsigned since_poll;
-    struct txn_delivery *deliveries; /* written where delivery reports are served: loop while FILLING, thread while BUSY */
+    /* written where delivery reports are served: loop while FILLING, thread while BUSY */
+    struct txn_delivery *deliveries;
     size_t delivery_count, delivery_capacity;
     STAILQ_ENTRY(txn) next;
 };
@@ -60,7 +66,7 @@ STAILQ_HEAD(txn_list, txn);
 
 struct txn_thread {
     pthread_t thread;
-    pthread_mutex_t mutex;      /* guards both lists and `stop` */
+    pthread_mutex_t mutex; /* guards both lists and `stop` */
     pthread_cond_t wake;
     struct txn_list handed, answered;
     bool stop;
@@ -77,7 +83,8 @@ static void remember_delivery(rd_kafka_t *client, const rd_kafka_message_t *mess
     }
     if (txn->delivery_count == txn->delivery_capacity) {
         txn->delivery_capacity = txn->delivery_capacity ? 2 * txn->delivery_capacity : 64;
-        txn->deliveries = memory_resize(txn->deliveries, txn->delivery_capacity, sizeof *txn->deliveries);
+        txn->deliveries =
+            memory_resize(txn->deliveries, txn->delivery_capacity, sizeof *txn->deliveries);
     }
     txn->deliveries[txn->delivery_count++] = (struct txn_delivery){
         .opaque = message->_private, .partition = message->partition, .offset = message->offset};
@@ -124,19 +131,24 @@ static enum txn_result run_init(struct txn *txn)
 {
     enum verdict verdict;
     do {
-        verdict = judge(&txn->job, "init_transactions", rd_kafka_init_transactions(txn->client, ATTEMPT_MS));
+        verdict = judge(&txn->job, "init_transactions",
+                        rd_kafka_init_transactions(txn->client, ATTEMPT_MS));
     } while (verdict == VERDICT_AGAIN && wait_to_try_again(txn));
     return verdict == VERDICT_DONE ? TXN_DONE : give_up(verdict);
 }
 
-/* `otherwise`: the result when the abort itself went well. The reason of what made us abort is kept. */
+/*
+ * `otherwise`: the result when the abort itself went well. The reason of what made us abort is
+ * kept.
+ */
 static enum txn_result run_abort(struct txn *txn, enum txn_result otherwise)
 {
     enum verdict verdict;
     char reason[REASON_BYTES_MAX];
     snprintf(reason, sizeof reason, "%s", txn->job.reason);
     do {
-        verdict = judge(&txn->job, "abort_transaction", rd_kafka_abort_transaction(txn->client, ATTEMPT_MS));
+        verdict = judge(&txn->job, "abort_transaction",
+                        rd_kafka_abort_transaction(txn->client, ATTEMPT_MS));
     } while (verdict == VERDICT_AGAIN && wait_to_try_again(txn));
     if (verdict == VERDICT_DONE) {
         snprintf(txn->job.reason, sizeof txn->job.reason, "%s", reason);
@@ -153,7 +165,8 @@ static enum verdict send_offsets(struct txn *txn)
     }
     do {
         verdict = judge(&txn->job, "send_offsets_to_transaction",
-                        rd_kafka_send_offsets_to_transaction(txn->client, txn->job.offsets, txn->job.group, ATTEMPT_MS));
+                        rd_kafka_send_offsets_to_transaction(txn->client, txn->job.offsets,
+                                                             txn->job.group, ATTEMPT_MS));
     } while (verdict == VERDICT_AGAIN && wait_to_try_again(txn));
     return verdict;
 }
@@ -167,7 +180,8 @@ static enum txn_result run_commit(struct txn *txn)
     }
     enum verdict verdict = send_offsets(txn);
     while (verdict == VERDICT_DONE) {
-        verdict = judge(job, "commit_transaction", rd_kafka_commit_transaction(txn->client, ATTEMPT_MS));
+        verdict =
+            judge(job, "commit_transaction", rd_kafka_commit_transaction(txn->client, ATTEMPT_MS));
         if (verdict == VERDICT_DONE) {
             return TXN_DONE;
         }
@@ -175,7 +189,8 @@ static enum txn_result run_commit(struct txn *txn)
             verdict = VERDICT_DONE;
         }
     }
-    enum txn_result result = verdict == VERDICT_ABORT ? run_abort(txn, TXN_ABORTED) : give_up(verdict);
+    enum txn_result result =
+        verdict == VERDICT_ABORT ? run_abort(txn, TXN_ABORTED) : give_up(verdict);
     if (txn->pair != NULL) {
         txn->pair->failures++;
         job->broke_the_pair = true;
@@ -315,7 +330,8 @@ struct txn_thread *txn_thread_new(struct event_base *base)
     pthread_cond_init(&thread->wake, NULL);
     thread->answered_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     assert(thread->answered_fd >= 0);
-    thread->answered_event = event_new(base, thread->answered_fd, EV_READ | EV_PERSIST, on_answered, thread);
+    thread->answered_event =
+        event_new(base, thread->answered_fd, EV_READ | EV_PERSIST, on_answered, thread);
     event_add(thread->answered_event, NULL);
     int result = pthread_create(&thread->thread, NULL, thread_main, thread);
     assert(result == 0);
@@ -328,7 +344,10 @@ void txn_thread_free(struct txn_thread *thread)
     if (thread == NULL) {
         return;
     }
-    /* Producers that were freed while busy come back once more to be destroyed: turn until the thread has none. */
+    /*
+     * Producers that were freed while busy come back once more to be destroyed: turn until the
+     * thread has none.
+     */
     bool idle = false;
     while (!idle) {
         pthread_mutex_lock(&thread->mutex);
@@ -354,20 +373,24 @@ void txn_thread_free(struct txn_thread *thread)
     free(thread);
 }
 
-struct txn *txn_new(struct txn_thread *thread, rd_kafka_conf_t *conf, const char *transactional_id, struct error *error)
+struct txn *txn_new(struct txn_thread *thread, rd_kafka_conf_t *conf, const char *transactional_id,
+                    struct error *error)
 {
     char text[256];
     struct txn *txn = memory_new(1, sizeof *txn);
     txn->thread = thread;
     txn->id = memory_copy_text(transactional_id);
     kafka_conf_set(conf, "transactional.id", transactional_id);
-    /* With a delivery report callback a commit's flush wakes at once instead of in steps of 10 ms. */
+    /*
+     * With a delivery report callback a commit's flush wakes at once instead of in steps of 10 ms.
+     */
     rd_kafka_conf_set_dr_msg_cb(conf, remember_delivery);
     rd_kafka_conf_set_opaque(conf, txn);
     txn->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (txn->client == NULL) {
         rd_kafka_conf_destroy(conf);
-        error_set(error, -EINVAL, "librdkafka refuses the transactional producer %s: %s", transactional_id, text);
+        error_set(error, -EINVAL, "librdkafka refuses the transactional producer %s: %s",
+                  transactional_id, text);
         free(txn->id);
         free(txn);
         return NULL;
@@ -417,7 +440,8 @@ int txn_begin(struct txn *txn, struct error *error)
     rd_kafka_error_t *refused = rd_kafka_begin_transaction(txn->client);
     if (refused != NULL) {
         txn->state = TXN_DEAD;
-        error_set(error, -EIO, "begin_transaction of %s: %s", txn->id, rd_kafka_error_string(refused));
+        error_set(error, -EIO, "begin_transaction of %s: %s", txn->id,
+                  rd_kafka_error_string(refused));
         rd_kafka_error_destroy(refused);
         return -EIO;
     }
@@ -427,13 +451,15 @@ int txn_begin(struct txn *txn, struct error *error)
     return 0;
 }
 
-static int explain_refusal(const struct txn_record *record, rd_kafka_resp_err_t code, const char *why, struct error *error)
+static int explain_refusal(const struct txn_record *record, rd_kafka_resp_err_t code,
+                           const char *why, struct error *error)
 {
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         return -ENOBUFS;
     }
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-        return error_set(error, -EMSGSIZE, "a record of %zu bytes for %s is larger than message.max.bytes",
+        return error_set(error, -EMSGSIZE,
+                         "a record of %zu bytes for %s is larger than message.max.bytes",
                          record->value_bytes, record->topic);
     }
     return error_set(error, -EIO, "a record for %s was refused: %s", record->topic, why);
@@ -461,7 +487,8 @@ int txn_produce(struct txn *txn, const struct txn_record *record, struct error *
     if (refused == NULL) {
         return 0;
     }
-    int result = explain_refusal(record, rd_kafka_error_code(refused), rd_kafka_error_string(refused), error);
+    int result = explain_refusal(record, rd_kafka_error_code(refused),
+                                 rd_kafka_error_string(refused), error);
     if (result == -ENOBUFS) {
         rd_kafka_poll(txn->client, 0);
     }
@@ -469,8 +496,8 @@ int txn_produce(struct txn *txn, const struct txn_record *record, struct error *
     return result;
 }
 
-void txn_commit(struct txn *txn, rd_kafka_topic_partition_list_t *offsets, rd_kafka_consumer_group_metadata_t *group,
-                txn_callback done, void *context)
+void txn_commit(struct txn *txn, rd_kafka_topic_partition_list_t *offsets,
+                rd_kafka_consumer_group_metadata_t *group, txn_callback done, void *context)
 {
     assert(txn->state == TXN_FILLING && (offsets == NULL) == (group == NULL));
     txn->job.offsets = offsets;
