@@ -10,7 +10,7 @@
 
 #include "common/memory.h"
 
-int api_call(const struct call *call, const struct client_request *request,
+int api_call(const struct call *call, const struct http_request *request,
              struct client_answer *ret_answer)
 {
     struct error error = {.text = ""};
@@ -29,23 +29,23 @@ int api_call(const struct call *call, const struct client_request *request,
 
 int api_get(const struct call *call, const char *path, struct client_answer *ret_answer)
 {
-    return api_call(call, &(struct client_request){.method = "GET", .path = path}, ret_answer);
+    return api_call(call, &(struct http_request){.method = "GET", .path = path}, ret_answer);
 }
 
 int api_post(const struct call *call, const char *path, struct client_answer *ret_answer)
 {
-    return api_call(call, &(struct client_request){.method = "POST", .path = path}, ret_answer);
+    return api_call(call, &(struct http_request){.method = "POST", .path = path}, ret_answer);
 }
 
 int api_post_json(const struct call *call, const char *path, json_t *body,
                   struct client_answer *ret_answer)
 {
     char *text = json_dumps(body, JSON_COMPACT);
-    struct client_request request = {.method = "POST",
-                                     .path = path,
-                                     .content_type = "application/json",
-                                     .body = text,
-                                     .body_bytes = text ? strlen(text) : 0};
+    struct http_request request = {.method = "POST",
+                                   .path = path,
+                                   .content_type = "application/json",
+                                   .body = text,
+                                   .body_bytes = text ? strlen(text) : 0};
     int code = api_call(call, &request, ret_answer);
     free(text);
     return code;

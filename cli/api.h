@@ -10,7 +10,7 @@
 
 /* Make the client, call, release the client. Returns EXIT_DONE with an answer to release, or
  * EXIT_FAILED with none. */
-int api_call(const struct call *call, const struct client_request *request,
+int api_call(const struct call *call, const struct http_request *request,
              struct client_answer *ret_answer);
 int api_get(const struct call *call, const char *path, struct client_answer *ret_answer);
 int api_post(const struct call *call, const char *path, struct client_answer *ret_answer);

@@ -4,7 +4,6 @@
 #include "cli/client.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +14,9 @@
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 30)
 #define PATH_BYTES_MAX 65536
-#define CALL_MS_MAX 60000
-#define CONNECT_MS_MAX 10000
 
 struct client {
-    CURL *curl;
+    struct http *http;
     char *server;
     char *token;
     char *data; /* the data directory, when the server was found there */
@@ -89,8 +86,8 @@ struct client *client_new(const struct client_options *options, struct error *er
         client_free(client);
         return NULL;
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(client->curl = curl_easy_init())) {
-        (void)error_set(error, -ENOMEM, "libcurl can't be started");
+    client->http = http_new(client->server, client->token, error);
+    if (!client->http) {
         client_free(client);
         return NULL;
     }
@@ -102,10 +99,7 @@ void client_free(struct client *client)
     if (!client) {
         return;
     }
-    if (client->curl) {
-        curl_easy_cleanup(client->curl);
-        curl_global_cleanup();
-    }
+    http_free(client->http);
     free(client->server);
     free(client->token);
     free(client->data);
@@ -115,12 +109,6 @@ void client_free(struct client *client)
 const char *client_server(const struct client *client)
 {
     return client->server;
-}
-
-static size_t take_body(char *data, size_t size, size_t count, void *context)
-{
-    struct client_answer *answer = context;
-    return buf_append(&answer->body, data, size * count) == 0 ? size * count : 0;
 }
 
 /* The API's refusal as one sentence: where, what, and what to do. */
@@ -141,68 +129,15 @@ static int refused(const struct client *client, const struct client_answer *answ
                      fix && *fix ? fix : "");
 }
 
-static int unreachable(const struct client *client, CURLcode code, struct error *error)
-{
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
-        return error_set(error, -EPROTO,
-                         "%s is not the address of a server: it looks like http://HOST:PORT",
-                         client->server);
-    }
-    if (code == CURLE_WRITE_ERROR) {
-        return error_set(error, -EPROTO, "the answer of %s is larger than %zu bytes",
-                         client->server, (size_t)ANSWER_BYTES_MAX);
-    }
-    return error_set(error, -EAGAIN, "%s can't be reached: %s; see `engenho status`",
-                     client->server, curl_easy_strerror(code));
-}
-
-static CURLcode perform(struct client *client, const struct client_request *request,
-                        struct client_answer *answer)
-{
-    CURL *curl = client->curl;
-    struct curl_slist *headers = NULL;
-    char *url = memory_print("%s%s", client->server, request->path);
-    char *authorization = memory_print("Authorization: Bearer %s", client->token);
-    curl_easy_reset(curl);
-    headers = curl_slist_append(headers, authorization);
-    headers = curl_slist_append(headers, "Expect:");
-    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS_MAX);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                           (long)(request->limit_ms ? request->limit_ms : CALL_MS_MAX));
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-    if (strcmp(request->method, "POST") == 0 || request->content_type) {
-        (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
-        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body ? request->body : "");
-        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
-        char *type = memory_print("Content-Type: %s", request->content_type ? request->content_type
-                                                                            : "application/json");
-        headers = curl_slist_append(headers, type);
-        free(type);
-    }
-    (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
-    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    CURLcode code = curl_easy_perform(curl);
-    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
-    curl_slist_free_all(headers);
-    free(authorization);
-    free(url);
-    return code;
-}
-
-int client_call(struct client *client, const struct client_request *request,
+int client_call(struct client *client, const struct http_request *request,
                 struct client_answer *ret_answer, struct error *error)
 {
     *ret_answer = (struct client_answer){.status = 0};
     buf_init(&ret_answer->body, ANSWER_BYTES_MAX);
-    CURLcode code = perform(client, request, ret_answer);
-    if (code != CURLE_OK) {
+    int failed = http_call(client->http, request, &ret_answer->status, &ret_answer->body, error);
+    if (failed) {
         ret_answer->status = 0;
-        return unreachable(client, code, error);
+        return failed;
     }
     if (ret_answer->body.length > 0) {
         ret_answer->json = json_loadb((const char *)ret_answer->body.data, ret_answer->body.length,

@@ -1,6 +1,6 @@
 /*
  * The API as commands see it: find the server and its token, call it, turn its refusals into one
- * sentence. The only file that knows libcurl. Process: engenho.
+ * sentence. Process: engenho.
  */
 #ifndef ENGENHO_CLI_CLIENT_H
 #define ENGENHO_CLI_CLIENT_H
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/http.h"
 #include "common/attributes.h"
 #include "common/buf.h"
 #include "common/error.h"
@@ -29,15 +30,6 @@ struct client *client_new(const struct client_options *options, struct error *er
 void client_free(struct client *client);
 const char *client_server(const struct client *client);
 
-struct client_request {
-    const char *method;       /* GET, POST, PUT, DELETE */
-    const char *path;         /* /v1/..., escaped, with its query */
-    const char *content_type; /* NULL: no body */
-    const void *body;
-    size_t body_bytes;
-    int64_t limit_ms; /* for all of it; 0: 60 s */
-};
-
 struct client_answer {
     long status; /* of HTTP; 0: none came */
     struct buf body;
@@ -49,7 +41,7 @@ struct client_answer {
  * answer is there too); -EAGAIN with a sentence when the server could not be reached, broke off or
  * said 503: the same call may work later. Release the answer in all cases.
  */
-MUST_CHECK int client_call(struct client *client, const struct client_request *request,
+MUST_CHECK int client_call(struct client *client, const struct http_request *request,
                            struct client_answer *ret_answer, struct error *error);
 void client_answer_release(struct client_answer *answer);
 

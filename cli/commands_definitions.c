@@ -94,11 +94,11 @@ static int apply(const struct call *call, const char *path, bool *ret_differs)
     int failed = read_definitions(options->file, &text, &error);
     struct client *client = failed ? NULL : client_new(&options->client, &error);
     if (client) {
-        struct client_request request = {.method = "POST",
-                                         .path = path,
-                                         .content_type = "application/yaml",
-                                         .body = text.data,
-                                         .body_bytes = text.length};
+        struct http_request request = {.method = "POST",
+                                       .path = path,
+                                       .content_type = "application/yaml",
+                                       .body = text.data,
+                                       .body_bytes = text.length};
         failed = client_call(client, &request, &answer, &error);
     }
     const json_t *documents = json_object_get(answer.json, "documents");
@@ -309,7 +309,7 @@ int command_delete(const struct call *call)
     struct client_path path;
     struct client_answer answer;
     path_of(&path, kind, call->operands[1]);
-    struct client_request request = {.method = "DELETE", .path = client_path_text(&path)};
+    struct http_request request = {.method = "DELETE", .path = client_path_text(&path)};
     int code = api_call(call, &request, &answer);
     if (!code) {
         printf("%s %s deleted\n", kind, call->operands[1]);

@@ -58,11 +58,11 @@ int command_deploy(const struct call *call)
     client_path_parameter(&path, "file", file);
     client_path_parameter(&path, "main", options->main);
     client_path_parameter(&path, "origin", origins[options->origin]);
-    struct client_request request = {.method = "POST",
-                                     .path = client_path_text(&path),
-                                     .content_type = "application/octet-stream",
-                                     .body = data.data,
-                                     .body_bytes = data.length};
+    struct http_request request = {.method = "POST",
+                                   .path = client_path_text(&path),
+                                   .content_type = "application/octet-stream",
+                                   .body = data.data,
+                                   .body_bytes = data.length};
     int code = api_call(call, &request, &answer);
     if (!code) {
         json_int_t version = json_integer_value(json_object_get(answer.json, "version"));

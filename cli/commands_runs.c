@@ -83,9 +83,9 @@ static int print_followed(const struct call *call, const json_t *result)
                     (struct table_column){result_columns[i].title, result_columns[i].path};
             }
         }
-        failed = options->client.output == OUTPUT_CSV
-                     ? table_print_csv(&text, rows, columns, count, false)
-                     : table_print(&text, rows, columns, count, 0, false);
+        struct table_form form = {.columns = columns, .count = count};
+        failed = options->client.output == OUTPUT_CSV ? table_print_csv(&text, rows, &form)
+                                                      : table_print(&text, rows, &form);
         json_decref(rows);
     }
     if (!failed &&
@@ -106,7 +106,7 @@ static int follow(const struct call *call, struct client *client, const char *fi
         struct client_answer answer;
         struct error error;
         results_path(call, after, FOLLOW_LIMIT, &path);
-        struct client_request request = {.method = "GET", .path = client_path_text(&path)};
+        struct http_request request = {.method = "GET", .path = client_path_text(&path)};
         int failed = client_call(client, &request, &answer, &error);
         client_path_release(&path);
         if (failed == -EPROTO) {
@@ -162,7 +162,7 @@ int command_results(const struct call *call)
         return command_fail(call, "%s", error.text);
     }
     results_path(call, NULL, options->count ? NULL : limit, &path);
-    struct client_request request = {.method = "GET", .path = client_path_text(&path)};
+    struct http_request request = {.method = "GET", .path = client_path_text(&path)};
     int failed = client_call(client, &request, &answer, &error);
     int code = failed ? command_fail(call, "%s", error.text) : print_results(call, answer.json);
     const char *next = json_string_value(json_object_get(answer.json, "next"));
@@ -188,7 +188,7 @@ static int fetch_result(struct client *client, const char *execution,
     struct client_path path;
     client_path_init(&path, "/v1/results");
     client_path_piece(&path, execution);
-    struct client_request request = {.method = "GET", .path = client_path_text(&path)};
+    struct http_request request = {.method = "GET", .path = client_path_text(&path)};
     int failed = client_call(client, &request, ret_answer, error);
     client_path_release(&path);
     return failed;
@@ -260,11 +260,11 @@ int command_run(const struct call *call)
     }
     char *text = json_dumps(body, JSON_COMPACT);
     struct client *client = client_new(&options->client, &error);
-    struct client_request request = {.method = "POST",
-                                     .path = "/v1/runs",
-                                     .content_type = "application/json",
-                                     .body = text,
-                                     .body_bytes = text ? strlen(text) : 0};
+    struct http_request request = {.method = "POST",
+                                   .path = "/v1/runs",
+                                   .content_type = "application/json",
+                                   .body = text,
+                                   .body_bytes = text ? strlen(text) : 0};
     int failed = client ? client_call(client, &request, &answer, &error) : -ENOENT;
     const char *execution = json_string_value(json_object_get(answer.json, "execution"));
     int code = EXIT_DONE;

@@ -231,7 +231,7 @@ int command_version(const struct call *call)
     struct error error = {.text = ""};
     struct client_answer answer = {.status = 0};
     struct client *client = client_new(call->config, &error);
-    struct client_request request = {.method = "GET", .path = "/v1/version", .limit_ms = 5000};
+    struct http_request request = {.method = "GET", .path = "/v1/version", .limit_ms = 5000};
     bool known = client && client_call(client, &request, &answer, &error) == 0;
     const char *server = known ? json_string_value(json_object_get(answer.json, "version")) : NULL;
     printf("engenho %s\nserver  %s\n", ENGENHO_VERSION, server ? server : error.text);

@@ -18,7 +18,7 @@ static int print_names(const char *kind)
     struct client_answer answer;
     client_path_init(&path, "/v1");
     client_path_piece(&path, strcmp(kind, "package") == 0 ? "packages" : kind);
-    struct client_request request = {
+    struct http_request request = {
         .method = "GET", .path = client_path_text(&path), .limit_ms = 2000};
     if (client && client_call(client, &request, &answer, NULL) == 0) {
         size_t i;

@@ -41,6 +41,10 @@ int output_rows(const struct call *call, int64_t format, const json_t *rows,
             chosen[count++] = (struct table_column){columns[i].title, columns[i].path};
         }
     }
+    struct table_form form = {.columns = chosen,
+                              .count = count,
+                              .title = true,
+                              .cell_columns_max = format == OUTPUT_WIDE ? 0 : CELL_COLUMNS_MAX};
     int failed;
     switch (format) {
     case OUTPUT_JSON:
@@ -50,11 +54,10 @@ int output_rows(const struct call *call, int64_t format, const json_t *rows,
         failed = table_print_yaml(&text, rows);
         break;
     case OUTPUT_CSV:
-        failed = table_print_csv(&text, rows, chosen, count, true);
+        failed = table_print_csv(&text, rows, &form);
         break;
     default:
-        failed = table_print(&text, rows, chosen, count,
-                             format == OUTPUT_WIDE ? 0 : CELL_COLUMNS_MAX, true);
+        failed = table_print(&text, rows, &form);
     }
     return write_out(call, &text, failed);
 }
@@ -102,7 +105,8 @@ int output_document(const struct call *call, int64_t format, const json_t *docum
                 columns[count++] = (struct table_column){key, key};
             }
         }
-        failed = table_print_csv(&text, rows, columns, count, true);
+        failed = table_print_csv(
+            &text, rows, &(struct table_form){.columns = columns, .count = count, .title = true});
         json_decref(rows);
     } else {
         failed = append_members(&text, document);

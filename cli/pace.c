@@ -3,14 +3,16 @@
  */
 #include "cli/pace.h"
 
-void pace_init(struct pace *pace, double rate, double speed, uint64_t at, int64_t time_us,
-               int64_t now_us)
+void pace_init(struct pace *pace, double rate, double speed)
 {
-    *pace = (struct pace){.rate = rate,
-                          .speed = speed,
-                          .start_mono_us = now_us,
-                          .start = at,
-                          .start_time_us = time_us};
+    *pace = (struct pace){.rate = rate, .speed = speed};
+}
+
+void pace_start(struct pace *pace, uint64_t at, int64_t time_us, int64_t now_us)
+{
+    pace->start_mono_us = now_us;
+    pace->start = at;
+    pace->start_time_us = time_us;
 }
 
 int64_t pace_due_us(const struct pace *pace, uint64_t at, int64_t time_us)
@@ -29,6 +31,6 @@ void pace_catch(struct pace *pace, uint64_t at, int64_t time_us, int64_t now_us)
 {
     if ((pace->rate > 0 || pace->speed > 0) &&
         now_us - pace_due_us(pace, at, time_us) > PACE_LATE_US_MAX) {
-        pace_init(pace, pace->rate, pace->speed, at, time_us, now_us);
+        pace_start(pace, at, time_us, now_us);
     }
 }

@@ -20,10 +20,10 @@ struct pace {
     int64_t start_time_us; /* that event's own time */
 };
 
-/* Event number `at`, whose own time is `time_us`, is due at `now_us`. With rate and speed 0,
- * everything always is. */
-void pace_init(struct pace *pace, double rate, double speed, uint64_t at, int64_t time_us,
-               int64_t now_us);
+/* With rate and speed 0, everything always is due. */
+void pace_init(struct pace *pace, double rate, double speed);
+/* Event number `at`, whose own time is `time_us`, is due at `now_us`; the others follow from it. */
+void pace_start(struct pace *pace, uint64_t at, int64_t time_us, int64_t now_us);
 /* When event number `at` is due. Equal or later for later events, except where their own times go
  * back. */
 int64_t pace_due_us(const struct pace *pace, uint64_t at, int64_t time_us);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/duration.h"
 #include "common/memory.h"
 #include "common/names.h"
 
@@ -158,11 +158,11 @@ static int add_redis(struct plan *plan, const struct plan_places *places)
     return 0;
 }
 
-/* One of our programs: `file` is its name for files. Takes `name` and `words`. */
+/* One of our programs. Takes `name` and `words`. */
 static int add_service(struct plan *plan, const struct plan_places *places, char *name,
-                       const char *file, struct words *words, uint64_t needs)
+                       struct words *words, uint64_t needs)
 {
-    char *ready = memory_print("%s/run/%s.json", places->data, file);
+    char *ready = memory_print("%s/run/%s.json", places->data, name);
     option(words, "--admin-listen", "127.0.0.1:0");
     option(words, "--ready-file", ready);
     struct plan_process *process = add(plan, name, words, needs);
@@ -189,7 +189,7 @@ static int add_licensor(struct plan *plan, const struct plan_places *places, uin
     option(&words, "--listen", plan->licensor);
     option(&words, "--redis", plan->redis);
     option(&words, "--licence-dir", places->licences);
-    if (add_service(plan, places, memory_copy_text("licensor"), "licensor", &words, needs) != 0) {
+    if (add_service(plan, places, memory_copy_text("licensor"), &words, needs) != 0) {
         return -ENOSPC;
     }
     struct plan_process *process = &plan->processes[plan->count - 1];
@@ -210,7 +210,7 @@ static int add_producer(struct plan *plan, const struct up_options *options,
     option(&words, "--token-file", places->token_file);
     option(&words, "--licensor", plan->licensor);
     option(&words, "--replica", "producer-1");
-    if (add_service(plan, places, memory_copy_text("producer"), "producer", &words, needs) != 0) {
+    if (add_service(plan, places, memory_copy_text("producer"), &words, needs) != 0) {
         return -ENOSPC;
     }
     struct plan_process *process = &plan->processes[plan->count - 1];
@@ -231,7 +231,6 @@ static int add_worker(struct plan *plan, const struct up_options *options,
         }
     }
     char *name = memory_print("%s-%d", agent, number);
-    char *file = memory_print("worker-%s", name);
     struct words words = {.count = 0};
     program(&words, places, "engenho-worker");
     option(&words, "--kafka", plan->kafka);
@@ -244,9 +243,8 @@ static int add_worker(struct plan *plan, const struct up_options *options,
     if (options->interpreters > 0) {
         option_made(&words, "--interpreters", memory_print("%" PRId64, options->interpreters));
     }
-    int failed = add_service(plan, places, memory_print("worker-%s", name), file, &words, needs);
+    int failed = add_service(plan, places, memory_print("worker-%s", name), &words, needs);
     free(name);
-    free(file);
     if (failed) {
         return failed;
     }

@@ -61,23 +61,31 @@ int probe_connect(const char *text, int64_t until_us)
     return failed ? failed : fd;
 }
 
+/* A question, and what came back. */
+struct exchange {
+    const char *question;
+    size_t question_bytes;
+    size_t enough; /* bytes of the answer that say it all */
+    char answer[2048];
+    size_t length;
+};
+
 /* Ask and read until the answer is whole enough, the other side closes, or time is up. */
-static size_t ask(int fd, const char *question, size_t bytes, char *answer, size_t answer_bytes,
-                  size_t enough, int64_t until_us)
+static void ask(int fd, struct exchange *exchange, int64_t until_us)
 {
-    size_t length = 0;
-    if (send(fd, question, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) {
-        return 0;
+    size_t bytes = exchange->question_bytes, room = sizeof(exchange->answer) - 1;
+    if (send(fd, exchange->question, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) {
+        return;
     }
-    while (length < answer_bytes - 1 && length < enough && wait_for(fd, POLLIN, until_us) == 0) {
-        ssize_t got = recv(fd, answer + length, answer_bytes - 1 - length, 0);
+    while (exchange->length < room && exchange->length < exchange->enough &&
+           wait_for(fd, POLLIN, until_us) == 0) {
+        ssize_t got = recv(fd, exchange->answer + exchange->length, room - exchange->length, 0);
         if (got <= 0) {
             break;
         }
-        length += (size_t)got;
+        exchange->length += (size_t)got;
     }
-    answer[length] = 0;
-    return length;
+    exchange->answer[exchange->length] = 0;
 }
 
 static bool understand(enum probe_type type, const char *answer, size_t length,
@@ -99,20 +107,19 @@ static bool understand(enum probe_type type, const char *answer, size_t length,
 
 bool probe_answers(enum probe_type type, const char *address, char *reason, size_t reason_bytes)
 {
-    char answer[2048] = "";
     char http[512];
     int64_t until_us = clock_mono_us() + PROBE_MS_MAX * 1000;
-    const char *question = kafka_question;
-    size_t bytes = sizeof(kafka_question), enough = 10;
+    struct exchange exchange = {
+        .question = kafka_question, .question_bytes = sizeof(kafka_question), .enough = 10};
     if (type == PROBE_REDIS) {
-        question = "PING\r\n";
-        bytes = 6;
-        enough = 5;
+        exchange.question = "PING\r\n";
+        exchange.question_bytes = 6;
+        exchange.enough = 5;
     } else if (type == PROBE_READYZ) {
-        bytes = (size_t)snprintf(http, sizeof(http), "GET /readyz HTTP/1.0\r\nHost: %.256s\r\n\r\n",
-                                 address);
-        question = http;
-        enough = sizeof(answer);
+        exchange.question_bytes = (size_t)snprintf(
+            http, sizeof(http), "GET /readyz HTTP/1.0\r\nHost: %.256s\r\n\r\n", address);
+        exchange.question = http;
+        exchange.enough = sizeof(exchange.answer);
     }
     int fd = probe_connect(address, until_us);
     if (fd < 0) {
@@ -120,14 +127,14 @@ bool probe_answers(enum probe_type type, const char *address, char *reason, size
                        strerror(-fd));
         return false;
     }
-    size_t length = ask(fd, question, bytes, answer, sizeof(answer), enough, until_us);
+    ask(fd, &exchange, until_us);
     close(fd);
-    if (length == 0) {
+    if (exchange.length == 0) {
         (void)snprintf(reason, reason_bytes, "%s does not answer", address);
         return false;
     }
     const char *said;
-    bool good = understand(type, answer, length, &said);
+    bool good = understand(type, exchange.answer, exchange.length, &said);
     (void)snprintf(reason, reason_bytes, "%.*s", (int)strcspn(said, "\r\n"), said);
     return good;
 }

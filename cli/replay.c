@@ -254,7 +254,7 @@ static int ask_position(struct replay *replay, uint64_t *ret_position, struct er
     struct client_answer answer;
     client_path_init(&path, "/v1/sources");
     client_path_piece(&path, replay->source);
-    struct client_request request = {
+    struct http_request request = {
         .method = "GET", .path = client_path_text(&path), .limit_ms = CALL_MS_MAX};
     int failed = client_call(replay->client, &request, &answer, error);
     if (!failed) {
@@ -276,12 +276,12 @@ static int post(struct replay *replay, uint64_t *ret_position, struct error *err
     client_path_init(&path, "/v1/events");
     client_path_parameter(&path, "source", replay->source);
     client_path_parameter(&path, "from", from);
-    struct client_request request = {.method = "POST",
-                                     .path = client_path_text(&path),
-                                     .content_type = "application/json",
-                                     .body = replay->batch.data,
-                                     .body_bytes = replay->batch.length,
-                                     .limit_ms = CALL_MS_MAX};
+    struct http_request request = {.method = "POST",
+                                   .path = client_path_text(&path),
+                                   .content_type = "application/json",
+                                   .body = replay->batch.data,
+                                   .body_bytes = replay->batch.length,
+                                   .limit_ms = CALL_MS_MAX};
     int failed = client_call(replay->client, &request, &answer, error);
     const json_t *position = json_object_get(answer.json, "position");
     if ((!failed || answer.status == 409) && json_is_integer(position)) {
@@ -330,7 +330,8 @@ static int run(struct replay *replay, double rate, double speed, struct error *e
     int failed = seek(replay, replay->position, error);
     replay->first = replay->position;
     replay->started_us = replay->shown_us = clock_mono_us();
-    pace_init(&replay->pace, rate, speed, replay->position, replay->time_us, replay->started_us);
+    pace_init(&replay->pace, rate, speed);
+    pace_start(&replay->pace, replay->position, replay->time_us, replay->started_us);
     while (!failed && replay->more) {
         uint64_t count = 0;
         int64_t pause_us = 0;

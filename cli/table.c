@@ -187,26 +187,27 @@ static int append_line(struct buf *out, char *const *cells, const size_t *widths
     return buf_append_text(out, "\n");
 }
 
-int table_print(struct buf *out, const json_t *rows, const struct table_column *columns,
-                size_t count, size_t cell_columns_max, bool title)
+int table_print(struct buf *out, const json_t *rows, const struct table_form *form)
 {
+    const struct table_column *columns = form->columns;
+    size_t count = form->count;
     size_t row_count = json_array_size(rows), widths[TABLE_COLUMNS_MAX] = {0};
     char **cells = memory_new((row_count + 1) * count, sizeof(char *));
     int failed = 0;
     for (size_t r = 0; r <= row_count; r++) {
         for (size_t c = 0; c < count; c++) {
             char *cell =
-                r == 0 ? memory_copy_text(title ? columns[c].title : "")
+                r == 0 ? memory_copy_text(form->title ? columns[c].title : "")
                        : table_cell(table_member(json_array_get(rows, r - 1), columns[c].path));
             if (c + 1 < count) {
-                cut(cell, cell_columns_max);
+                cut(cell, form->cell_columns_max);
             }
             size_t wide = columns_of(cell);
             widths[c] = wide > widths[c] ? wide : widths[c];
             cells[r * count + c] = cell;
         }
     }
-    for (size_t r = title ? 0 : 1; r <= row_count && !failed; r++) {
+    for (size_t r = form->title ? 0 : 1; r <= row_count && !failed; r++) {
         failed = append_line(out, cells + r * count, widths, count);
     }
     for (size_t i = 0; i < (row_count + 1) * count; i++) {
@@ -228,11 +229,12 @@ static int append_csv(struct buf *out, const char *text)
     return failed ? failed : buf_append_text(out, "\"");
 }
 
-int table_print_csv(struct buf *out, const json_t *rows, const struct table_column *columns,
-                    size_t count, bool title)
+int table_print_csv(struct buf *out, const json_t *rows, const struct table_form *form)
 {
+    const struct table_column *columns = form->columns;
+    size_t count = form->count;
     int failed = 0;
-    for (size_t r = title ? 0 : 1; r <= json_array_size(rows) && !failed; r++) {
+    for (size_t r = form->title ? 0 : 1; r <= json_array_size(rows) && !failed; r++) {
         for (size_t c = 0; c < count && !failed; c++) {
             const json_t *value =
                 r > 0 ? table_member(json_array_get(rows, r - 1), columns[c].path) : NULL;

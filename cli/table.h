@@ -18,21 +18,24 @@ struct table_column {
     const char *path;
 };
 
+/* Which cells of the rows, and how. */
+struct table_form {
+    const struct table_column *columns;
+    size_t count;
+    size_t cell_columns_max; /* a cell of a table is cut after so many characters; 0: never */
+    bool title;              /* a line of titles first */
+};
+
 /* The member at `path` ("a.b.c"), or NULL. Borrowed. */
 const json_t *table_member(const json_t *object, const char *path);
 /* A cell: texts as they are, other values as JSON, null and nothing as "". Control characters
  * become spaces. Returns owned. */
 char *table_cell(const json_t *value);
 
-/*
- * Columns as wide as their longest cell, two spaces between them; a cell is cut after
- * `cell_columns_max` characters (0: never). Returns 0 or -EMSGSIZE.
- */
-MUST_CHECK int table_print(struct buf *out, const json_t *rows, const struct table_column *columns,
-                           size_t count, size_t cell_columns_max, bool title);
-/* RFC 4180. */
-MUST_CHECK int table_print_csv(struct buf *out, const json_t *rows,
-                               const struct table_column *columns, size_t count, bool title);
+/* Columns as wide as their longest cell, two spaces between them. Returns 0 or -EMSGSIZE. */
+MUST_CHECK int table_print(struct buf *out, const json_t *rows, const struct table_form *form);
+/* RFC 4180. Returns as table_print. */
+MUST_CHECK int table_print_csv(struct buf *out, const json_t *rows, const struct table_form *form);
 /*
  * JSON with numbers as short as they are exact; on one line, or indented with a line end behind it.
  * Returns 0, -EMSGSIZE, or -ENOMEM.

@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#include "common/buf.h"
+#include "common/memory.h"
+
 static const struct option options[] = {
     {.name = "output", .type = OPTION_TEXT},
     {.name = "file", .type = OPTION_TEXT},
@@ -22,10 +25,12 @@ static const struct option options[] = {
 /* Order `line`, whose words are separated by spaces, and compare with `expected`. */
 static void check(const char *line, const char *expected)
 {
-    char *copy = strdup(line), *words[32], text[512] = "";
+    char *copy = memory_copy_text(line), *words[32];
     int count = 0;
     struct error error;
     struct arguments arguments;
+    struct buf text;
+    buf_init(&text, 512);
     for (char *word = copy; word;) {
         char *space = strchr(word, ' ');
         words[count++] = word;
@@ -37,12 +42,12 @@ static void check(const char *line, const char *expected)
     assert_int_equal(arguments_init(&arguments, options, ARRAY_SIZE(options), count, words, &error),
                      0);
     for (int i = 0; i < arguments.argc; i++) {
-        strncat(text, i ? " " : "", sizeof(text) - strlen(text) - 1);
-        strncat(text, arguments.argv[i], sizeof(text) - strlen(text) - 1);
+        assert_int_equal(buf_print(&text, "%s%s", i ? " " : "", arguments.argv[i]), 0);
     }
-    assert_string_equal(text, expected);
+    assert_string_equal((const char *)text.data, expected);
     assert_null(arguments.argv[arguments.argc]);
     arguments_release(&arguments);
+    buf_release(&text);
     free(copy);
 }
 

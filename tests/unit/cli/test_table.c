@@ -27,7 +27,7 @@ static void expect_table(const char *rows, size_t cell_max, const char *expected
 {
     json_t *json = parse(rows);
     buf_clear(&out);
-    assert_int_equal(table_print(&out, json, columns, 3, cell_max, true), 0);
+    assert_int_equal(table_print(&out, json, &(struct table_form){columns, 3, cell_max, true}), 0);
     assert_string_equal((const char *)out.data, expected);
     json_decref(json);
 }
@@ -82,7 +82,7 @@ static void csv_quotes_what_needs_it(void **state)
     json_t *json = parse(
         "[{\"name\":\"a,\\\"b\\\"\\nc\",\"value\":null},{\"name\":\"plain\",\"value\":[1,2]}]");
     buf_clear(&out);
-    assert_int_equal(table_print_csv(&out, json, columns, 3, true), 0);
+    assert_int_equal(table_print_csv(&out, json, &(struct table_form){columns, 3, 0, true}), 0);
     assert_string_equal((const char *)out.data,
                         "NAME,POOL,VALUE\r\n\"a,\"\"b\"\"\nc\",,\r\nplain,,\"[1,2]\"\r\n");
     json_decref(json);
@@ -142,7 +142,8 @@ static void past_its_maximum_nothing_is_promised_but_the_error(void **state)
     struct buf small;
     json_t *json = parse("[{\"name\":\"abcdefghijklmnop\"}]");
     buf_init(&small, 8);
-    assert_int_equal(table_print(&small, json, columns, 3, 0, true), -EMSGSIZE);
+    assert_int_equal(table_print(&small, json, &(struct table_form){columns, 3, 0, true}),
+                     -EMSGSIZE);
     assert_int_equal(table_print_yaml(&small, json), -EMSGSIZE);
     buf_release(&small);
     json_decref(json);
