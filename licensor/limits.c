@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/duration.h"
 
 #define DAY_US (INT64_C(86400) * SECOND_US)

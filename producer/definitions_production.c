@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/duration.h"
 #include "common/memory.h"
 
 #define DATES_MAX 1000

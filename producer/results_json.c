@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/duration.h"
 #include "common/labels.h"
 #include "common/names.h"
 #include "producer/definitions.h"

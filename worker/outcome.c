@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/execution_id.h"
 #include "common/memory.h"
 #include "proto/lane.pb-c.h"

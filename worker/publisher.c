@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/duration.h"
 #include "common/memory.h"
 #include "worker/commit_metadata.h"
 #include "worker/engine_parts.h"
