@@ -218,6 +218,9 @@ local function serve(c, member, pool, cap, limits)
         end
     end
     local number, life_end, reused, used = take(c, pool, cap, ask.reuse_ms)
+    if not number then
+        return false
+    end
     leave_line(c, session, request, ask)
     c.handed[#c.handed + 1] = grant_seat(c, session, request, ask, pool, cap, number, life_end, reused, used)
     return true
@@ -356,8 +359,9 @@ local function claim(c, session, held)
     if held.token > tonumber(call('GET', c.T .. 'op') or 0) then
         call('SET', c.T .. 'op', held.token)
     end
-    local life_end = c.now + math.max(call('PTTL', base .. ':life:' .. held.number), 0)
-    local seat = {held.pool, held.number, held.token, held.kind, held.production, held.pool, c.now, life_end, 0, '', 0, 0, 0, 0}
+    -- Nobody knows how old it is: it has no life left, and is gone when it is freed.
+    call('DEL', base .. ':life:' .. held.number)
+    local seat = {held.pool, held.number, held.token, held.kind, held.production, held.pool, c.now, c.now, 0, '', 0, 0, 0, 0}
     call('HSET', w, 'r:' .. held.request, pack(seat))
     if held.kind == 'held' then
         call('HSET', w, 'h:' .. held.production, held.request)
@@ -521,7 +525,9 @@ local function heartbeat(keys, args)
     call('HSET', w, 'beat', c.now, 'connection', connection)
     call('ZADD', c.T .. 'alive', c.now + lease_ms, session)
     for i = 5, #args, 2 do
-        count(c, args[i], 'waived', tonumber(args[i + 1]))
+        if call('HEXISTS', c.T .. 'limits', 'pool:' .. args[i]) == 1 then
+            count(c, args[i], 'waived', tonumber(args[i + 1]))
+        end
     end
     local limits = read_limits(c)
     return answer(c, nil, 'alive', limits.recovering and claimed ~= limits.epoch and 1 or 0, waited_pools(c))
@@ -587,11 +593,8 @@ end
 
 local function refuse(c, session, request, ask, reason, full, memo_ms)
     local op = next_op(c)
-    for _, pool in ipairs(ask.pools) do
-        if reason ~= 'unknown_pool' then
-            count(c, pool, 'refused', 1)
-            break
-        end
+    if reason ~= 'unknown_pool' then
+        count(c, ask.pools[1], 'refused', 1)
     end
     remember(c, request, {session = session, reason = reason, full = full, pools = ask.pools, production = ask.production},
         memo_ms)
@@ -675,11 +678,13 @@ local function acquire(keys, args)
     if before then
         return before
     end
+    local caps, unknown = caps_of(c, ask.pools)
     if ask.kind == 'notified' then
-        count(c, ask.pools[1], 'notified', 1)
+        if caps then
+            count(c, ask.pools[1], 'notified', 1)
+        end
         return answer(c, next_op(c), 'granted', {session, request, 0, ask.pools[1], ask.pools[1], 0, 0, 0, 0, 0})
     end
-    local caps, unknown = caps_of(c, ask.pools)
     if not caps then
         return refuse(c, session, request, ask, 'unknown_pool', {unknown, 0, 0}, memo_ms)
     end
@@ -762,7 +767,7 @@ local function release(keys, args)
     end
     local seat = unpack_one(known[1] or call('HGET', w, 'r:' .. base_request))
     if seat[TOKEN] ~= token or (known[1] and seat[ENDED] == 1) then
-        return answer(c, nil, 'refused', 'stale')
+        return release_unknown(c, session, request, token)
     end
     if known[1] then
         seat[ENDED] = 1

@@ -1,0 +1,582 @@
+/*
+ * Seats of the memory store: asked for, waived, waited for, freed, handed over.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "licensor/store/memory_state.h"
+
+uint64_t memory_next_op(struct memory *memory)
+{
+    return ++memory->op;
+}
+
+bool memory_recovering(const struct memory *memory)
+{
+    return memory->recover_ms > memory->now_ms;
+}
+
+void memory_refuse(struct store_answer *answer, enum store_reason reason)
+{
+    answer->word = STORE_REFUSED;
+    answer->reason = reason;
+}
+
+void memory_grant_of(const struct memory *memory, const struct member *member, const char *request, const struct seat *seat,
+                     bool waived, struct store_grant *ret_grant)
+{
+    *ret_grant = (struct store_grant){.token = seat->token, .number = seat->number, .reused = seat->reused, .waived = waived};
+    snprintf(ret_grant->session, sizeof(ret_grant->session), "%s", member->id);
+    snprintf(ret_grant->request, sizeof(ret_grant->request), "%s", request);
+    snprintf(ret_grant->pool, sizeof(ret_grant->pool), "%s", seat->pool->name);
+    snprintf(ret_grant->requested, sizeof(ret_grant->requested), "%s", seat->requested);
+    ret_grant->escalated = strcmp(seat->pool->name, seat->requested) != 0;
+    ret_grant->life_left_ms = seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
+}
+
+void memory_add_seat(struct member *member, struct seat *seat)
+{
+    HASH_ADD_KEYPTR(hh, member->seats, seat->request, strlen(seat->request), seat);
+    if (seat->use == SEAT_HELD) {
+        HASH_ADD_KEYPTR(by_production, member->held, seat->production, strlen(seat->production), seat);
+        member->productions++;
+    }
+}
+
+static struct seat *holder_seat(const struct member *member, const char *production)
+{
+    struct seat *seat;
+    HASH_FIND(by_production, member->held, production, strlen(production), seat);
+    return seat;
+}
+
+static void free_seat(struct seat *seat)
+{
+    free(seat->request);
+    free(seat->production);
+    free(seat->user);
+    free(seat);
+}
+
+int64_t memory_end_seat(struct memory *memory, struct member *member, struct seat *seat, bool may_queue)
+{
+    HASH_DEL(member->seats, seat);
+    if (seat->use == SEAT_HELD) {
+        HASH_DELETE(by_production, member->held, seat);
+        member->productions--;
+    }
+    int64_t life_left_ms = pool_give(memory, seat->pool, seat->number, seat->life_end_ms, may_queue);
+    free_seat(seat);
+    return life_left_ms;
+}
+
+void memory_forget_waived(struct member *member, struct waived *waived)
+{
+    HASH_DEL(member->waived, waived);
+    free(waived->request);
+    free(waived);
+}
+
+void memory_leave_line(struct ask *ask)
+{
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        TAILQ_REMOVE(&ask->pools[i]->line, &ask->places[i], next);
+        ask->pools[i]->line_count--;
+    }
+    HASH_DEL(ask->member->asks, ask);
+    free(ask->request);
+    free(ask->production);
+    free(ask->user);
+    free(ask);
+}
+
+/* Grant a seat that was taken into `taken` (number, life, used ...). */
+static struct seat *grant_seat(struct memory *memory, struct member *member, const struct ask *ask, struct pool *pool,
+                               const struct seat *taken)
+{
+    struct seat *seat = memory_new(1, sizeof(*seat));
+    *seat = *taken;
+    seat->request = memory_copy_text(ask->request);
+    seat->production = memory_copy_text(ask->production);
+    seat->user = memory_copy_text(ask->user);
+    seat->use = ask->use;
+    seat->pool = pool;
+    snprintf(seat->requested, sizeof(seat->requested), "%s", ask->pools[0]->name);
+    seat->token = memory_next_op(memory);
+    seat->since_ms = memory->now_ms;
+    memory_add_seat(member, seat);
+    if (seat->reused) {
+        pool->totals.reused++;
+    } else {
+        pool->totals.granted++;
+    }
+    if (pool != ask->pools[0]) {
+        pool->totals.escalated++;
+    }
+    uint32_t busy = pool->used - (uint32_t)pool->queue_count;
+    if (busy > pool->totals.peak) {
+        pool->totals.peak = busy;
+    }
+    return seat;
+}
+
+static void waive(struct memory *memory, struct member *member, const char *request, struct seat *seat,
+                  struct store_grant *ret_grant)
+{
+    struct waived *waived = memory_new(1, sizeof(*waived));
+    waived->request = memory_copy_text(request);
+    waived->seat = seat;
+    HASH_ADD_KEYPTR(hh, member->waived, waived->request, strlen(waived->request), waived);
+    seat->others++;
+    memory_next_op(memory);
+    seat->pool->totals.waived++;
+    memory_grant_of(memory, member, request, seat, true, ret_grant);
+}
+
+static struct store_grant *hand(struct memory *memory)
+{
+    if (memory->handed_count == memory->handed_room) {
+        memory->handed_room = memory->handed_room * 2 + 8;
+        memory->handed = memory_resize(memory->handed, memory->handed_room, sizeof(*memory->handed));
+    }
+    return &memory->handed[memory->handed_count++];
+}
+
+/* Serve one that waits, if it may run. Returns whether it left the line. */
+static bool serve(struct memory *memory, struct ask *ask, struct pool *pool)
+{
+    struct member *member = ask->member;
+    if (ask->use == SEAT_HELD) {
+        struct seat *base = holder_seat(member, ask->production);
+        if (base != NULL) {
+            waive(memory, member, ask->request, base, hand(memory));
+            memory_leave_line(ask);
+            return true;
+        }
+        if (member->productions >= memory->productions) {
+            return false;
+        }
+    }
+    struct seat taken = {0};
+    if (!pool_take(memory, pool, ask->reuse_ms, &taken)) {
+        return false;
+    }
+    struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
+    memory_grant_of(memory, member, seat->request, seat, false, hand(memory));
+    memory_leave_line(ask);
+    return true;
+}
+
+void memory_hand_over(struct memory *memory, struct pool *pool)
+{
+    if (memory_recovering(memory)) {
+        return;
+    }
+    struct place *place = TAILQ_FIRST(&pool->line);
+    while (place != NULL && pool_has_seat(memory, pool)) {
+        struct place *next = TAILQ_NEXT(place, next);
+        (void)serve(memory, place->ask, pool);
+        place = next;
+    }
+}
+
+void memory_hand_over_all(struct memory *memory)
+{
+    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
+        if (pool->listed) {
+            memory_hand_over(memory, pool);
+        }
+    }
+}
+
+/* Memos ------------------------------------------------------------------------------------------------------------- */
+
+void memory_forget_memo(struct memory *memory, struct memo *memo)
+{
+    HASH_DEL(memory->memos, memo);
+    free(memo->request);
+    free(memo);
+}
+
+struct memo *memory_memo(struct memory *memory, const char *request)
+{
+    struct memo *memo;
+    HASH_FIND_STR(memory->memos, request, memo);
+    if (memo != NULL && memory->now_ms > memo->dies_ms) {
+        memory_forget_memo(memory, memo);
+        memo = NULL;
+    }
+    return memo;
+}
+
+static struct memo *remember(struct memory *memory, const char *session, const char *request, int64_t memo_ms)
+{
+    struct memo *memo = memory_memo(memory, request);
+    if (memo != NULL) {
+        memory_forget_memo(memory, memo);
+    }
+    memo = memory_new(1, sizeof(*memo));
+    memo->request = memory_copy_text(request);
+    snprintf(memo->session, sizeof(memo->session), "%s", session);
+    memo->at_ms = memory->now_ms;
+    memo->dies_ms = memory->now_ms + memo_ms;
+    HASH_ADD_KEYPTR(hh, memory->memos, memo->request, strlen(memo->request), memo);
+    return memo;
+}
+
+/* Asking ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t rank_of(const struct ask *ask)
+{
+    uint32_t ahead = 0;
+    const struct place *place;
+    TAILQ_FOREACH(place, &ask->pools[0]->line, next)
+    {
+        if (place->ask == ask) {
+            break;
+        }
+        ahead++;
+    }
+    return ahead;
+}
+
+static void repeat_memo(const struct memory *memory, const struct memo *memo, const char *session, struct store_answer *answer)
+{
+    if (strcmp(memo->session, session) != 0) {
+        memory_refuse(answer, STORE_BAD_REQUEST);
+    } else if (memo->has_seat) {
+        answer->word = STORE_GRANTED;
+        answer->grant = memo->grant;
+        answer->grant.waived = memo->waived;
+        int64_t left_ms = memo->grant.life_left_ms - memory->now_ms;
+        answer->grant.life_left_ms = left_ms > 0 ? left_ms : 0;
+    } else {
+        memory_refuse(answer, memo->reason);
+        memcpy(answer->full, memo->full, sizeof(answer->full));
+        answer->full_count = memo->full_count;
+    }
+}
+
+/* Whether the request got an answer before; it gets the same. */
+static bool repeated(struct memory *memory, struct member *member, const char *request, struct store_answer *answer)
+{
+    struct seat *seat;
+    HASH_FIND_STR(member->seats, request, seat);
+    struct waived *waived = NULL;
+    HASH_FIND_STR(member->waived, request, waived);
+    if (seat != NULL || waived != NULL) {
+        answer->word = STORE_GRANTED;
+        memory_grant_of(memory, member, request, seat != NULL ? seat : waived->seat, seat == NULL, &answer->grant);
+        return true;
+    }
+    struct ask *ask;
+    HASH_FIND_STR(member->asks, request, ask);
+    if (ask != NULL) {
+        answer->word = STORE_WAITING;
+        answer->ahead = rank_of(ask);
+        return true;
+    }
+    struct memo *memo = memory_memo(memory, request);
+    if (memo != NULL) {
+        repeat_memo(memory, memo, member->id, answer);
+    }
+    return memo != NULL;
+}
+
+static void fill_full(struct store_answer *answer, const char *pool, uint32_t in_use, uint32_t limit)
+{
+    struct store_full *full = &answer->full[answer->full_count++];
+    snprintf(full->pool, sizeof(full->pool), "%s", pool);
+    full->in_use = in_use;
+    full->limit = limit;
+}
+
+static void refuse_and_remember(struct memory *memory, const struct store_request *request, enum store_reason reason,
+                                struct store_answer *answer)
+{
+    memory_refuse(answer, reason);
+    memory_next_op(memory);
+    if (reason != STORE_UNKNOWN_POOL) {
+        pool_get(memory, request->ask.pools[0])->totals.refused++;
+    }
+    struct memo *memo = remember(memory, request->session, request->request, request->memo_ms);
+    memo->reason = reason;
+    memcpy(memo->full, answer->full, sizeof(memo->full));
+    memo->full_count = answer->full_count;
+    snprintf(memo->first_pool, sizeof(memo->first_pool), "%s", request->ask.pools[0]);
+}
+
+static bool any_line_full(const struct ask *ask, uint32_t line_max)
+{
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        if (ask->pools[i]->line_count >= line_max) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void stand_in_line(struct memory *memory, struct member *member, const struct ask *template, struct store_answer *answer)
+{
+    memory_next_op(memory);
+    struct ask *ask = memory_new(1, sizeof(*ask));
+    *ask = *template;
+    ask->member = member;
+    ask->request = memory_copy_text(template->request);
+    ask->production = memory_copy_text(template->production);
+    ask->user = memory_copy_text(template->user);
+    ask->since_ms = memory->now_ms;
+    answer->word = STORE_WAITING;
+    answer->ahead = ask->pools[0]->line_count;
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        ask->places[i].ask = ask;
+        ask->pools[i]->listed = true;
+        ask->pools[i]->line_count++;
+        TAILQ_INSERT_TAIL(&ask->pools[i]->line, &ask->places[i], next);
+    }
+    HASH_ADD_KEYPTR(hh, member->asks, ask->request, strlen(ask->request), ask);
+}
+
+/* Waived, or a seat of the first pool of the chain that has one. Returns whether it was granted. */
+static bool try_chain(struct memory *memory, struct member *member, const struct ask *ask, struct store_answer *answer)
+{
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        memory_hand_over(memory, ask->pools[i]);
+    }
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        struct seat taken = {0};
+        if (pool_take(memory, ask->pools[i], ask->reuse_ms, &taken)) {
+            struct seat *seat = grant_seat(memory, member, ask, ask->pools[i], &taken);
+            answer->word = STORE_GRANTED;
+            answer->full_count = 0;
+            memory_grant_of(memory, member, seat->request, seat, false, &answer->grant);
+            return true;
+        }
+        fill_full(answer, ask->pools[i]->name, ask->pools[i]->used, ask->pools[i]->cap);
+    }
+    return false;
+}
+
+/* Resolve the pools of the chain. Returns whether the licence has all; else the answer names the first it has not. */
+static bool resolve(struct memory *memory, const struct store_request *request, struct ask *ask, struct store_answer *answer)
+{
+    for (size_t i = 0; i < request->ask.pools_count; i++) {
+        struct pool *pool = pool_find(memory, request->ask.pools[i]);
+        if (pool == NULL || !pool->licensed) {
+            fill_full(answer, request->ask.pools[i], 0, 0);
+            return false;
+        }
+        ask->pools[i] = pool;
+    }
+    ask->pools_count = request->ask.pools_count;
+    return true;
+}
+
+static void notify(struct memory *memory, const struct store_request *request, bool licensed, struct store_answer *answer)
+{
+    if (licensed) {
+        pool_get(memory, request->ask.pools[0])->totals.notified++;
+    }
+    memory_next_op(memory);
+    answer->word = STORE_GRANTED;
+    answer->full_count = 0;
+    answer->grant = (struct store_grant){0};
+    snprintf(answer->grant.session, sizeof(answer->grant.session), "%s", request->session);
+    snprintf(answer->grant.request, sizeof(answer->grant.request), "%s", request->request);
+    snprintf(answer->grant.pool, sizeof(answer->grant.pool), "%s", request->ask.pools[0]);
+    snprintf(answer->grant.requested, sizeof(answer->grant.requested), "%s", request->ask.pools[0]);
+}
+
+/* Whether it is granted; else `ret_reason` says why not. */
+static bool try_all(struct memory *memory, struct member *member, const struct ask *ask, struct store_answer *answer,
+                    enum store_reason *ret_reason)
+{
+    if (ask->use == SEAT_HELD) {
+        struct seat *base = holder_seat(member, ask->production);
+        if (base != NULL) {
+            answer->word = STORE_GRANTED;
+            waive(memory, member, ask->request, base, &answer->grant);
+            return true;
+        }
+        if (member->productions >= memory->productions) {
+            fill_full(answer, "", member->productions, memory->productions);
+            *ret_reason = STORE_EDITION_LIMIT;
+            return false;
+        }
+    }
+    *ret_reason = STORE_POOL_LIMIT;
+    return try_chain(memory, member, ask, answer);
+}
+
+void memory_acquire(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    struct member *member = memory_member(memory, request->session);
+    if (member == NULL) {
+        memory_refuse(answer, STORE_UNKNOWN_SESSION);
+        return;
+    }
+    if (repeated(memory, member, request->request, answer)) {
+        return;
+    }
+    struct ask ask = {.request = (char *)(uintptr_t)request->request,
+                      .production = (char *)(uintptr_t)request->ask.production,
+                      .user = (char *)(uintptr_t)request->ask.user,
+                      .use = request->ask.use,
+                      .reuse_ms = request->reuse_ms};
+    bool licensed = resolve(memory, request, &ask, answer);
+    if (ask.use == SEAT_NOTIFIED) {
+        notify(memory, request, licensed, answer);
+        return;
+    }
+    if (!licensed) {
+        refuse_and_remember(memory, request, STORE_UNKNOWN_POOL, answer);
+        return;
+    }
+    enum store_reason reason = STORE_NO_REASON;
+    if (memory_recovering(memory)) {
+        if (!request->ask.wait) {
+            memory_refuse(answer, STORE_RECOVERING);
+            return;
+        }
+    } else if (try_all(memory, member, &ask, answer, &reason)) {
+        return;
+    }
+    if (!request->ask.wait) {
+        refuse_and_remember(memory, request, reason, answer);
+        return;
+    }
+    answer->full_count = 0;
+    if (any_line_full(&ask, request->ask.line_max)) {
+        fill_full(answer, ask.pools[0]->name, request->ask.line_max, request->ask.line_max);
+        refuse_and_remember(memory, request, STORE_LINE_FULL, answer);
+        return;
+    }
+    stand_in_line(memory, member, &ask, answer);
+}
+
+/* Releasing --------------------------------------------------------------------------------------------------------- */
+
+static void released(struct store_answer *answer, int64_t life_left_ms, const char *pool, int64_t held_ms)
+{
+    answer->word = STORE_RELEASED;
+    answer->queued = life_left_ms > 0;
+    answer->life_left_ms = life_left_ms;
+    snprintf(answer->pool, sizeof(answer->pool), "%s", pool);
+    answer->held_ms = held_ms;
+}
+
+static void release_unknown(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    const struct memo *memo = memory_memo(memory, request->request);
+    if (memo != NULL && strcmp(memo->session, request->session) == 0 && memo->has_seat && memo->grant.token == request->token) {
+        released(answer, memo->life_left_ms, memo->grant.pool, memo->held_ms);
+        return;
+    }
+    memory_refuse(answer, STORE_STALE);
+}
+
+/* The last request of a seat is over. */
+static int64_t seat_over(struct memory *memory, struct member *member, struct seat *seat, struct store_answer *answer)
+{
+    struct pool *pool = seat->pool;
+    bool held = seat->use == SEAT_HELD;
+    int64_t life_left_ms = memory_end_seat(memory, member, seat, true);
+    answer->op = memory_next_op(memory);
+    memory_hand_over(memory, pool);
+    if (held && member->asks != NULL) {
+        memory_hand_over_all(memory);
+    }
+    return life_left_ms;
+}
+
+static void release_seat(struct memory *memory, struct member *member, struct seat *seat, struct waived *waived,
+                         const struct store_request *request, struct store_answer *answer)
+{
+    if (seat->token != request->token || (waived == NULL && seat->ended)) {
+        release_unknown(memory, request, answer);
+        return;
+    }
+    if (waived != NULL) {
+        memory_forget_waived(member, waived);
+        seat->others--;
+    } else {
+        seat->ended = true;
+    }
+    struct memo memo = {.has_seat = true, .waived = waived != NULL, .since_ms = seat->since_ms,
+                        .held_ms = memory->now_ms - seat->since_ms, .used = seat->used, .cap = seat->cap};
+    memory_grant_of(memory, member, request->request, seat, false, &memo.grant);
+    memo.grant.life_left_ms = seat->life_end_ms;
+    if (seat->ended && seat->others == 0) {
+        memo.life_left_ms = seat_over(memory, member, seat, answer);
+    } else {
+        memory_next_op(memory);
+    }
+    released(answer, memo.life_left_ms, memo.grant.pool, memo.held_ms);
+    struct memo *kept = remember(memory, request->session, request->request, request->memo_ms);
+    kept->has_seat = true;
+    kept->grant = memo.grant;
+    kept->waived = memo.waived;
+    kept->since_ms = memo.since_ms;
+    kept->life_left_ms = memo.life_left_ms;
+    kept->held_ms = memo.held_ms;
+    kept->used = memo.used;
+    kept->cap = memo.cap;
+}
+
+void memory_release(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    struct member *member = memory_member(memory, request->session);
+    struct ask *ask = NULL;
+    struct seat *seat = NULL;
+    struct waived *waived = NULL;
+    if (member != NULL) {
+        HASH_FIND_STR(member->asks, request->request, ask);
+        HASH_FIND_STR(member->seats, request->request, seat);
+        HASH_FIND_STR(member->waived, request->request, waived);
+    }
+    if (ask != NULL) {
+        memory_leave_line(ask);
+        memory_next_op(memory);
+        released(answer, 0, "", 0);
+    } else if (seat != NULL || waived != NULL) {
+        release_seat(memory, member, seat != NULL ? seat : waived->seat, seat != NULL ? NULL : waived, request, answer);
+    } else {
+        release_unknown(memory, request, answer);
+    }
+}
+
+static struct seat *find_token(const struct memory *memory, uint64_t token, struct member **ret_member)
+{
+    for (struct member *member = memory->members; member != NULL; member = member->hh.next) {
+        for (struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
+            if (seat->token == token) {
+                *ret_member = member;
+                return seat;
+            }
+        }
+    }
+    return NULL;
+}
+
+void memory_operator_release(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    struct member *member = NULL;
+    struct seat *seat = find_token(memory, request->token, &member);
+    if (seat == NULL) {
+        memory_refuse(answer, STORE_STALE);
+        return;
+    }
+    struct waived *waived, *next;
+    HASH_ITER(hh, member->waived, waived, next)
+    {
+        if (waived->seat == seat) {
+            memory_forget_waived(member, waived);
+        }
+    }
+    released(answer, 0, seat->pool->name, memory->now_ms - seat->since_ms);
+    memory_end_seat(memory, member, seat, false);
+    answer->op = memory_next_op(memory);
+    memory_hand_over_all(memory);
+}

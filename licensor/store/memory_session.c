@@ -1,0 +1,369 @@
+/*
+ * Sessions of the memory store: registered, resumed, alive, over; and recovery after lost writes.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "licensor/store/memory_state.h"
+
+#define NAME_FRESH_MS 10000
+
+struct member *memory_member(const struct memory *memory, const char *session)
+{
+    struct member *member;
+    HASH_FIND_STR(memory->members, session, member);
+    return member;
+}
+
+static struct member *member_of_name(const struct memory *memory, const char *agent, const char *name)
+{
+    for (struct member *member = memory->members; member != NULL; member = member->hh.next) {
+        if (strcmp(member->agent, agent) == 0 && strcmp(member->name, name) == 0) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+int member_by_lease(const struct member *a, const struct member *b)
+{
+    if (a->lease_end_ms != b->lease_end_ms) {
+        return a->lease_end_ms < b->lease_end_ms ? -1 : 1;
+    }
+    return strcmp(a->id, b->id);
+}
+
+static uint32_t lowest_slot(const struct memory *memory, const char *agent)
+{
+    for (uint32_t slot = 0;; slot++) {
+        bool taken = false;
+        for (struct member *member = memory->members; member != NULL && !taken; member = member->hh.next) {
+            taken = member->slot == slot && strcmp(member->agent, agent) == 0;
+        }
+        if (!taken) {
+            return slot;
+        }
+    }
+}
+
+static void count_orphan(struct store_answer *orphans, const struct pool *pool)
+{
+    for (size_t i = 0; i < orphans->orphans_count; i++) {
+        if (strcmp(orphans->orphans[i].pool, pool->name) == 0) {
+            orphans->orphans[i].cap++;
+            return;
+        }
+    }
+    orphans->orphans = memory_resize(orphans->orphans, orphans->orphans_count + 1, sizeof(*orphans->orphans));
+    struct pool_limit *row = &orphans->orphans[orphans->orphans_count++];
+    snprintf(row->pool, sizeof(row->pool), "%s", pool->name);
+    row->cap = 1;
+}
+
+static void forget_everything(struct memory *memory, struct member *member, struct store_answer *orphans)
+{
+    struct waived *waived, *next_waived;
+    HASH_ITER(hh, member->waived, waived, next_waived)
+    {
+        memory_forget_waived(member, waived);
+    }
+    struct seat *seat, *next_seat;
+    HASH_ITER(hh, member->seats, seat, next_seat)
+    {
+        if (orphans != NULL) {
+            count_orphan(orphans, seat->pool);
+        }
+        memory_end_seat(memory, member, seat, false);
+    }
+    struct ask *ask, *next_ask;
+    HASH_ITER(hh, member->asks, ask, next_ask)
+    {
+        memory_leave_line(ask);
+    }
+}
+
+void memory_end_session(struct memory *memory, struct member *member, struct store_answer *orphans)
+{
+    forget_everything(memory, member, orphans);
+    HASH_DEL(memory->members, member);
+    free(member->name);
+    free(member->agent);
+    free(member->host);
+    free(member->connection);
+    free(member);
+}
+
+void memory_recover(struct memory *memory, uint64_t highest, int64_t lease_ms)
+{
+    if (highest <= memory->op) {
+        return;
+    }
+    uint64_t gap = highest - memory->op;
+    memory->op = highest;
+    memory->epoch++;
+    memory->recover_ms = memory->now_ms + lease_ms;
+    for (struct member *member = memory->members; member != NULL; member = member->hh.next) {
+        forget_everything(memory, member, NULL);
+        member->lease_end_ms = memory->now_ms + lease_ms;
+    }
+    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
+        if (pool->listed) {
+            pool->used = 0;
+            pool->seq += gap;
+            pool->queue_count = 0;
+        }
+    }
+}
+
+/* Claims ------------------------------------------------------------------------------------------------------------ */
+
+static int by_request(const void *a, const void *b)
+{
+    return strcmp(((const struct store_claim *)a)->request, ((const struct store_claim *)b)->request);
+}
+
+static const struct store_claim *claim_of(const struct store_request *request, const char *id)
+{
+    const struct store_claim *found = NULL;
+    for (size_t i = 0; i < request->who.claims_count; i++) {
+        if (strcmp(request->who.claims[i].request, id) == 0) {
+            found = &request->who.claims[i]; /* the last one counts, as in a table of Lua */
+        }
+    }
+    return found;
+}
+
+static bool still_waits(const struct store_request *request, const char *id)
+{
+    for (size_t i = 0; i < request->who.waiting_count; i++) {
+        if (strcmp(request->who.waiting[i], id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void claim_seat(struct memory *memory, struct member *member, const struct store_claim *claim)
+{
+    struct pool *pool = pool_get(memory, claim->pool);
+    pool->listed = true;
+    if (!pool_unqueue(pool, claim->number)) {
+        pool->used++;
+        pool->over = pool->used;
+    }
+    if (claim->number > pool->seq) {
+        pool->seq = claim->number;
+    }
+    if (claim->token > memory->op) {
+        memory->op = claim->token;
+    }
+    struct seat *seat = memory_new(1, sizeof(*seat));
+    seat->request = memory_copy_text(claim->request);
+    seat->production = memory_copy_text(claim->production);
+    seat->user = memory_copy_text("");
+    seat->use = claim->use;
+    seat->pool = pool;
+    snprintf(seat->requested, sizeof(seat->requested), "%s", claim->pool);
+    seat->number = claim->number;
+    seat->token = claim->token;
+    seat->since_ms = seat->life_end_ms = memory->now_ms;
+    memory_add_seat(member, seat);
+}
+
+static void reconcile_seats(struct memory *memory, struct member *member, const struct store_request *request)
+{
+    struct waived *waived, *next_waived;
+    HASH_ITER(hh, member->waived, waived, next_waived)
+    {
+        if (claim_of(request, waived->request) == NULL) {
+            waived->seat->others--;
+            memory_forget_waived(member, waived);
+        }
+    }
+    struct seat *seat, *next_seat;
+    HASH_ITER(hh, member->seats, seat, next_seat)
+    {
+        const struct store_claim *claim = claim_of(request, seat->request);
+        if (claim == NULL || claim->token != seat->token) {
+            seat->ended = true;
+        }
+        if (seat->ended && seat->others == 0) {
+            memory_end_seat(memory, member, seat, false);
+        }
+    }
+    struct ask *ask, *next_ask;
+    HASH_ITER(hh, member->asks, ask, next_ask)
+    {
+        if (!still_waits(request, ask->request)) {
+            memory_leave_line(ask);
+        }
+    }
+}
+
+static bool has_token(const struct member *member, uint64_t token)
+{
+    for (const struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
+        if (seat->token == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Claims in the order of their requests; `believe`: seats that we do not know are taken up, else they are lost. */
+static void settle_claims(struct memory *memory, struct member *member, const struct store_request *request, bool believe,
+                          struct store_answer *answer)
+{
+    size_t count = request->who.claims_count;
+    struct store_claim *claims = memory_new(count + 1, sizeof(*claims));
+    memcpy(claims, request->who.claims, count * sizeof(*claims));
+    qsort(claims, count, sizeof(*claims), by_request);
+    answer->lost = memory_new(count + 1, sizeof(*answer->lost));
+    for (size_t i = 0; i < count; i++) {
+        if (member != NULL && has_token(member, claims[i].token)) {
+            continue;
+        }
+        if (believe) {
+            claim_seat(memory, member, &claims[i]);
+        } else {
+            answer->lost[answer->lost_count++] = claims[i].token;
+        }
+    }
+    free(claims);
+}
+
+/* Registering ------------------------------------------------------------------------------------------------------- */
+
+static void replace_text(char **text, const char *with)
+{
+    free(*text);
+    *text = memory_copy_text(with);
+}
+
+static struct member *add_member(struct memory *memory, const struct store_request *request, const char *id, uint32_t slot)
+{
+    struct member *member = memory_new(1, sizeof(*member));
+    snprintf(member->id, sizeof(member->id), "%s", id);
+    member->name = memory_copy_text(request->who.name);
+    member->agent = memory_copy_text(request->who.agent);
+    member->slot = slot;
+    HASH_ADD_STR(memory->members, id, member);
+    return member;
+}
+
+/* Whether a new session may be: the name is free (or its session is left behind) and there is a key. */
+static bool may_register(struct memory *memory, const struct member *current, struct store_answer *answer)
+{
+    if (current != NULL && current->connection[0] != '\0' && memory->now_ms - current->beat_ms < NAME_FRESH_MS) {
+        memory_refuse(answer, STORE_NAME_IN_USE);
+        snprintf(answer->host, sizeof(answer->host), "%s", current->host);
+        answer->pid = current->pid;
+        return false;
+    }
+    uint32_t taken = HASH_COUNT(memory->members) - (current != NULL ? 1 : 0);
+    if (taken >= memory->processors) {
+        memory_refuse(answer, STORE_NO_KEY);
+        answer->full[0].in_use = taken;
+        answer->full[0].limit = memory->processors;
+        answer->full_count = 1;
+        return false;
+    }
+    return true;
+}
+
+static struct member *register_new(struct memory *memory, struct member *current, const struct store_request *request,
+                                   struct store_answer *answer)
+{
+    const char *old = request->who.old_session;
+    uint32_t slot = 0;
+    bool has_slot = current != NULL;
+    if (has_slot) {
+        slot = current->slot;
+        memory_end_session(memory, current, NULL);
+    } else {
+        slot = lowest_slot(memory, request->who.agent);
+    }
+    bool revive = old[0] != '\0' && memory_recovering(memory) && memory_member(memory, old) == NULL;
+    struct member *member = add_member(memory, request, revive ? old : request->session, slot);
+    settle_claims(memory, member, request, revive, answer);
+    return member;
+}
+
+void memory_register(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    memory_recover(memory, request->highest_op, request->lease_ms);
+    struct member *current = member_of_name(memory, request->who.agent, request->who.name);
+    struct member *member = current;
+    if (current != NULL && request->who.old_session[0] != '\0' && strcmp(current->id, request->who.old_session) == 0) {
+        reconcile_seats(memory, member, request);
+        settle_claims(memory, member, request, memory_recovering(memory), answer);
+    } else {
+        if (!may_register(memory, current, answer)) {
+            memory_next_op(memory);
+            return;
+        }
+        member = register_new(memory, current, request, answer);
+    }
+    replace_text(&member->host, request->who.host);
+    replace_text(&member->connection, request->who.connection);
+    member->pid = request->who.pid;
+    member->beat_ms = memory->now_ms;
+    member->claimed = memory->epoch;
+    member->lease_end_ms = memory->now_ms + request->lease_ms;
+    answer->word = STORE_REGISTERED;
+    answer->slot = member->slot;
+    snprintf(answer->session, sizeof(answer->session), "%s", member->id);
+    answer->op = memory_next_op(memory);
+    memory_hand_over_all(memory);
+}
+
+void memory_heartbeat(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    memory_recover(memory, request->highest_op, request->lease_ms);
+    struct member *member = memory_member(memory, request->session);
+    if (member == NULL) {
+        memory_refuse(answer, STORE_UNKNOWN_SESSION);
+        return;
+    }
+    member->beat_ms = memory->now_ms;
+    replace_text(&member->connection, request->who.connection);
+    member->lease_end_ms = memory->now_ms + request->lease_ms;
+    for (size_t i = 0; i < request->waived.count; i++) {
+        struct pool *pool = pool_find(memory, request->waived.pools[i]);
+        if (pool != NULL && pool->licensed) {
+            pool->totals.waived += request->waived.counts[i];
+        }
+    }
+    answer->word = STORE_ALIVE;
+    answer->recovering = memory_recovering(memory) && member->claimed != memory->epoch;
+    answer->waited = memory_new(HASH_COUNT(memory->pools) + 1, sizeof(*answer->waited));
+    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
+        if (pool->line_count > 0) {
+            snprintf(answer->waited[answer->waited_count++], sizeof(*answer->waited), "%s", pool->name);
+        }
+    }
+}
+
+void memory_disconnect(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    struct member *member = memory_member(memory, request->session);
+    if (member != NULL && strcmp(member->connection, request->who.connection) == 0) {
+        replace_text(&member->connection, "");
+    }
+    answer->word = STORE_DONE;
+}
+
+void memory_goodbye(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+{
+    struct member *member = memory_member(memory, request->session);
+    if (member == NULL) {
+        memory_refuse(answer, STORE_UNKNOWN_SESSION);
+        return;
+    }
+    memory_end_session(memory, member, NULL);
+    answer->word = STORE_DONE;
+    answer->op = memory_next_op(memory);
+    memory_hand_over_all(memory);
+}

@@ -1,0 +1,168 @@
+/*
+ * The same simulation on the memory store and on a real Redis, which must agree operation by operation:
+ *
+ *     sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS
+ *
+ * Redis runs with clock_shim.so, and CLOCK-FILE is its TEST_CLOCK_FILE: this program moves its clock.
+ */
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "licensor/store/memory.h"
+#include "licensor/store/redis.h"
+#include "tests/sim/licensor/answer_text.h"
+#include "tests/sim/licensor/script.h"
+
+struct run {
+    struct event_base *base;
+    struct redis *redis;
+    int clock_fd;
+    struct script script;
+    struct memory *memory;
+    struct buf theirs, ours;
+    struct error error;
+    bool up, answered;
+    bool looking; /* at the whole state, after a transition */
+    int rc;
+};
+
+static void on_state(void *context, bool up, bool unsafe, const char *reason)
+{
+    (void)unsafe;
+    struct run *run = context;
+    run->up = up;
+    if (!up) {
+        printf("redis: %s\n", reason);
+    }
+}
+
+static void on_granted(void *context, const struct store_grant *grant)
+{
+    (void)context;
+    (void)grant;
+}
+
+static void on_waited(void *context, const char *pool)
+{
+    (void)context;
+    (void)pool;
+}
+
+static void on_measured(void *context, const char *command, double seconds, bool failed)
+{
+    (void)context;
+    (void)command;
+    (void)seconds;
+    (void)failed;
+}
+
+static void set_clock(struct run *run, int64_t now_ms)
+{
+    int64_t clocks[2] = {now_ms * 1000 + 500, now_ms * 1000}; /* the wall's and the monotonic one, as clock_shim.c reads them */
+    if (pwrite(run->clock_fd, clocks, sizeof(clocks), 0) != (ssize_t)sizeof(clocks)) {
+        perror("the clock's file");
+        exit(1);
+    }
+    memory_store_set_now(run->memory, now_ms);
+}
+
+static void on_redis_answer(void *context, const struct store_answer *answer)
+{
+    struct run *run = context;
+    buf_clear(&run->theirs);
+    answer_text(answer, &run->theirs);
+    run->answered = true;
+}
+
+static void on_memory_answer(void *context, const struct store_answer *answer)
+{
+    struct run *run = context;
+    buf_clear(&run->ours);
+    answer_text(answer, &run->ours);
+    run->rc = run->looking ? script_see(&run->script, answer, &run->error) : script_answer(&run->script, answer, &run->error);
+}
+
+/* One transition on both stores; they must agree. */
+static void both(struct run *run, const struct store_request *request)
+{
+    run->answered = false;
+    store_submit(redis_store(run->redis), request, on_redis_answer, run);
+    while (!run->answered) {
+        event_base_loop(run->base, EVLOOP_ONCE);
+    }
+    store_submit(memory_store(run->memory), request, on_memory_answer, run);
+    if (strcmp((char *)run->theirs.data, (char *)run->ours.data) != 0) {
+        run->rc = 1;
+        printf("the stores differ\nredis:  %s\nmemory: %s\n", (char *)run->theirs.data, (char *)run->ours.data);
+        error_set(&run->error, run->rc, "the stores differ");
+    }
+}
+
+static void step(struct run *run, uint64_t i)
+{
+    static const struct store_request look = {.verb = STORE_LIST, .pool = ""};
+    const struct store_request *request = script_next(&run->script);
+    set_clock(run, run->script.now_ms);
+    both(run, request);
+    if (run->rc == 0) {
+        run->rc = memory_store_check(run->memory, script_serves(&run->script), &run->error);
+    }
+    if (run->rc == 0) {
+        run->looking = true;
+        both(run, &look);
+        run->looking = false;
+    }
+    if (run->rc != 0) {
+        printf("operation %" PRIu64 ", verb %d: %s\n", i, request->verb, run->error.text);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        fprintf(stderr, "usage: sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS\n");
+        return 2;
+    }
+    struct run *run = calloc(1, sizeof(*run));
+    run->base = event_base_new();
+    run->clock_fd = open(argv[2], O_RDWR | O_CREAT, 0644);
+    run->memory = memory_store_new();
+    buf_init(&run->theirs, 1 << 20);
+    buf_init(&run->ours, 1 << 20);
+    script_init(&run->script, strtoull(argv[3], NULL, 10));
+    set_clock(run, run->script.now_ms);
+    struct redis_options options = {.tenant = "sim", .timeout_us = 10000000, .queue_max = 100, .lease_ms = SCRIPT_LEASE_MS,
+                                    .backoff_us_max = 200000, .batch_us = 300, .allow_unsafe = true};
+    if (redis_address_parse(argv[1], &options.address, &run->error) != 0) {
+        fprintf(stderr, "%s\n", run->error.text);
+        return 2;
+    }
+    struct redis_callbacks callbacks = {.state = on_state, .granted = on_granted, .waited = on_waited, .measured = on_measured};
+    run->redis = redis_new(run->base, &options, &callbacks, run);
+    while (!run->up) {
+        event_base_loop(run->base, EVLOOP_ONCE);
+    }
+    uint64_t operations = strtoull(argv[4], NULL, 10), i = 0;
+    while (i < operations && run->rc == 0) {
+        step(run, i++);
+    }
+    const struct script *s = &run->script;
+    printf("seed %s, %" PRIu64 " operations, %s: %" PRIu64 " granted, %" PRIu64 " handed, %" PRIu64 " re-used, %" PRIu64
+           " refused for a limit\n", argv[3], i, run->rc == 0 ? "0 differences" : "FAILED",
+           s->counts[STORE_ACQUIRE][STORE_GRANTED], s->handed, s->reused, s->refused_for_limit);
+    redis_free(run->redis);
+    memory_store_free(run->memory);
+    buf_release(&run->theirs);
+    buf_release(&run->ours);
+    event_base_free(run->base);
+    close(run->clock_fd);
+    int rc = run->rc != 0;
+    free(run);
+    return rc;
+}
