@@ -12,7 +12,7 @@
 
 #include "common/attributes.h"
 #include "common/metrics.h"
-#include "worker/interpreter/arena.h"
+#include "worker/arena.h"
 #include "worker/pool.h"
 #include "worker/pool_process.h"
 

@@ -16,6 +16,7 @@
 
 #include "common/buf.h"
 #include "common/frames.h"
+#include "worker/interpreter/answer.h"
 
 #define POOL_FD 3
 /* Past what scripts close by habit (3 to 255). */
@@ -24,8 +25,6 @@
 #define KEEP_BYTES (1024 * 1024)
 #define FLUSH_AFTER_NS 1000000
 #define FLUSH_SIGNAL (SIGRTMIN + 6)
-#define ANSWER_TAG ((7 << 3) | 2) /* ToWorker.answers, length-delimited */
-#define ANSWER_HEADER_BYTES_MAX 6
 
 static struct {
     int fd;
@@ -221,49 +220,33 @@ int channel_wait(void)
     return 0;
 }
 
-static size_t pack_answer_header(uint8_t *out, size_t bytes)
+static int send_large(const Engenho__Finished *finished, size_t bytes_max)
 {
-    size_t length = 0;
-    out[length++] = ANSWER_TAG;
-    while (bytes >= 0x80) {
-        out[length++] = (uint8_t)(bytes | 0x80);
-        bytes >>= 7;
-    }
-    out[length++] = (uint8_t)bytes;
-    return length;
-}
-
-static int send_large(const Engenho__Finished *finished, size_t bytes)
-{
-    uint8_t *packed = malloc(bytes + ANSWER_HEADER_BYTES_MAX);
+    uint8_t *packed = malloc(bytes_max);
     if (packed == NULL) {
         return -ENOMEM;
     }
-    size_t header = pack_answer_header(packed, bytes);
-    engenho__finished__pack(finished, packed + header);
-    int result = send_frame(packed, header + bytes);
+    int result = send_frame(packed, answer_pack(finished, packed));
     free(packed);
     return result;
 }
 
 int channel_answer(const Engenho__Finished *finished)
 {
-    size_t bytes = engenho__finished__get_packed_size(finished);
+    size_t bytes_max = answer_bytes_max(finished);
     int result = 0;
     channel.busy = 1;
     atomic_signal_fence(memory_order_seq_cst);
     uint32_t used = atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed);
-    if (bytes + ANSWER_HEADER_BYTES_MAX > SHARED_ANSWERS_BYTES - used) {
+    if (bytes_max > SHARED_ANSWERS_BYTES - used) {
         result = send_answers();
         used = 0;
     }
-    if (result == 0 && bytes + ANSWER_HEADER_BYTES_MAX > SHARED_ANSWERS_BYTES) {
-        result = send_large(finished, bytes);
+    if (result == 0 && bytes_max > SHARED_ANSWERS_BYTES) {
+        result = send_large(finished, bytes_max);
     } else if (result == 0) {
-        uint8_t *out = channel.shared->answers + used;
-        size_t header = pack_answer_header(out, bytes);
-        engenho__finished__pack(finished, out + header);
-        atomic_store_explicit(&channel.shared->answers_bytes, used + (uint32_t)(header + bytes), memory_order_release);
+        size_t bytes = answer_pack(finished, channel.shared->answers + used);
+        atomic_store_explicit(&channel.shared->answers_bytes, used + (uint32_t)bytes, memory_order_release);
     }
     atomic_signal_fence(memory_order_seq_cst);
     channel.busy = 0;

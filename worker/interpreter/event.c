@@ -4,17 +4,27 @@
 #include "worker/interpreter/event.h"
 
 #include <datetime.h>
+#include <errno.h>
 #include <string.h>
 
 #define DAY_US INT64_C(86400000000)
 
-struct event {
-    PyObject_VAR_HEAD
-    Engenho__Event *decoded; /* NULL until somebody looks */
-    uint8_t packed[];        /* Py_SIZE bytes */
+/* Of proto/event.proto; test_event.py holds them to it. */
+enum {
+    EVENT_CONNECTION = 1, EVENT_OBJECT = 2, EVENT_VALUE = 3, EVENT_PREVIOUS = 4, EVENT_QUALITY = 5, EVENT_TIMESTAMP = 6,
+    EVENT_NAMED = 7, EVENT_TRANSITION = 8, EVENT_ID = 9
 };
+enum { VALUE_NUMBER = 1, VALUE_INTEGER = 2, VALUE_BOOLEAN = 3, VALUE_TEXT = 4, VALUE_BINARY = 5 };
+enum { NAMED_NAME = 1, NAMED_INSTANCE = 2, NAMED_PAYLOAD = 3 };
+enum { TRANSITION_PROCESS = 1, TRANSITION_INSTANCE = 2, TRANSITION_FROM = 3, TRANSITION_TO = 4, TRANSITION_FIELDS = 5 };
+enum { FIELD_NAME = 1, FIELD_VALUE = 2 };
 
 enum event_text { TEXT_CONNECTION, TEXT_OBJECT, TEXT_ID, TEXT_NAME, TEXT_INSTANCE, TEXT_PROCESS, TEXT_FROM, TEXT_TO };
+
+struct event {
+    PyObject_VAR_HEAD
+    uint8_t packed[]; /* Py_SIZE bytes */
+};
 
 static PyTypeObject *event_type;
 
@@ -46,182 +56,191 @@ PyObject *event_datetime(int64_t unix_us)
                                                    PyDateTimeAPI->DateTimeType);
 }
 
-static struct event *event_allocate(size_t bytes)
+PyObject *event_new(struct wire_span packed)
 {
-    struct event *self = PyObject_NewVar(struct event, event_type, (Py_ssize_t)bytes);
-    if (self != NULL) {
-        self->decoded = NULL;
-    }
-    return self;
-}
-
-PyObject *event_new_packed(const uint8_t *data, size_t bytes)
-{
-    struct event *self = event_allocate(bytes);
-    if (self != NULL && bytes > 0) {
-        memcpy(self->packed, data, bytes);
-    }
-    return (PyObject *)self;
-}
-
-PyObject *event_new(const Engenho__Event *event)
-{
-    struct event *self = event_allocate(engenho__event__get_packed_size(event));
-    if (self != NULL) {
-        engenho__event__pack(event, self->packed);
+    struct event *self = PyObject_NewVar(struct event, event_type, (Py_ssize_t)packed.bytes);
+    if (self != NULL && packed.bytes > 0) {
+        memcpy(self->packed, packed.data, packed.bytes);
     }
     return (PyObject *)self;
 }
 
 static void event_release(PyObject *object)
 {
-    struct event *self = (struct event *)object;
     PyTypeObject *type = Py_TYPE(object);
-    if (self->decoded != NULL) {
-        engenho__event__free_unpacked(self->decoded, NULL);
-    }
     PyObject_Free(object);
     Py_DECREF(type);
 }
 
-static const Engenho__Event *look(PyObject *object)
+static PyObject *not_an_event(void)
 {
-    struct event *self = (struct event *)object;
-    if (self->decoded == NULL) {
-        self->decoded = engenho__event__unpack(NULL, (size_t)Py_SIZE(self), self->packed);
-        if (self->decoded == NULL) {
-            PyErr_SetString(PyExc_ValueError, "the record that started this execution is not an event");
-        }
-    }
-    return self->decoded;
+    PyErr_SetString(PyExc_ValueError, "the record that started this execution is not an event");
+    return NULL;
 }
 
-static PyObject *value_to_python(const Engenho__Value *value)
+/* A field of the event: 1, 0: it is not there, -1 with an exception. */
+static int find(PyObject *object, uint32_t number, enum wire_type type, struct wire_field *ret_field)
 {
-    switch (value != NULL ? value->kind_case : ENGENHO__VALUE__KIND__NOT_SET) {
-    case ENGENHO__VALUE__KIND_NUMBER:
-        return PyFloat_FromDouble(value->number);
-    case ENGENHO__VALUE__KIND_INTEGER:
-        return PyLong_FromLongLong(value->integer);
-    case ENGENHO__VALUE__KIND_BOOLEAN:
-        return PyBool_FromLong(value->boolean);
-    case ENGENHO__VALUE__KIND_TEXT:
-        return PyUnicode_DecodeUTF8(value->text, (Py_ssize_t)strlen(value->text), "replace");
-    case ENGENHO__VALUE__KIND_BINARY:
-        return PyBytes_FromStringAndSize((const char *)value->binary.data, (Py_ssize_t)value->binary.len);
+    struct event *self = (struct event *)object;
+    int result = wire_find((struct wire_span){self->packed, (size_t)Py_SIZE(self)}, number, type, ret_field);
+    if (result < 0) {
+        not_an_event();
+        return -1;
+    }
+    return result;
+}
+
+static PyObject *text_to_python(struct wire_span text)
+{
+    return PyUnicode_DecodeUTF8((const char *)text.data, (Py_ssize_t)text.bytes, "replace");
+}
+
+static PyObject *value_to_python(struct wire_span value)
+{
+    struct wire_field field = {0};
+    int result;
+    while ((result = wire_next(&value, &field)) > 0 && value.bytes > 0) {
+        /* Of a oneof the last one counts. */
+    }
+    if (result < 0) {
+        return not_an_event();
+    }
+    switch (field.number) {
+    case VALUE_NUMBER: {
+        double number;
+        memcpy(&number, &field.value, sizeof(number));
+        return PyFloat_FromDouble(number);
+    }
+    case VALUE_INTEGER:
+        return PyLong_FromLongLong((int64_t)(field.value >> 1) ^ -(int64_t)(field.value & 1));
+    case VALUE_BOOLEAN:
+        return PyBool_FromLong(field.value != 0);
+    case VALUE_TEXT:
+        return text_to_python(field.span);
+    case VALUE_BINARY:
+        return PyBytes_FromStringAndSize((const char *)field.span.data, (Py_ssize_t)field.span.bytes);
     default:
         Py_RETURN_NONE;
     }
 }
 
-static PyObject *fields_to_python(Engenho__Field *const *fields, size_t count)
+/* All Fields of a message that stand under this number, by name. */
+static PyObject *fields_to_python(struct wire_span message, uint32_t number)
 {
     PyObject *dictionary = PyDict_New();
-    for (size_t i = 0; dictionary != NULL && i < count; i++) {
-        PyObject *name = PyUnicode_DecodeUTF8(fields[i]->name, (Py_ssize_t)strlen(fields[i]->name), "replace");
-        PyObject *value = name != NULL ? value_to_python(fields[i]->value) : NULL;
-        if (value == NULL || PyDict_SetItem(dictionary, name, value) < 0) {
+    struct wire_field field;
+    int result = 1;
+    while (dictionary != NULL && (result = wire_next(&message, &field)) > 0) {
+        struct wire_field name = {0};
+        struct wire_field value = {0};
+        if (field.number != number || field.type != WIRE_BYTES) {
+            continue;
+        }
+        if (wire_find(field.span, FIELD_NAME, WIRE_BYTES, &name) < 0 || wire_find(field.span, FIELD_VALUE, WIRE_BYTES, &value) < 0) {
+            result = -EBADMSG;
+            break;
+        }
+        PyObject *key = text_to_python(name.span);
+        PyObject *object = key != NULL ? value_to_python(value.span) : NULL;
+        if (object == NULL || PyDict_SetItem(dictionary, key, object) < 0) {
             Py_CLEAR(dictionary);
         }
-        Py_XDECREF(name);
-        Py_XDECREF(value);
+        Py_XDECREF(key);
+        Py_XDECREF(object);
+    }
+    if (dictionary != NULL && result < 0) {
+        Py_DECREF(dictionary);
+        return not_an_event();
     }
     return dictionary;
 }
 
-static PyObject *get_value(PyObject *self, void *unused)
+static PyObject *get_value(PyObject *self, void *number)
 {
-    (void)unused;
-    const Engenho__Event *event = look(self);
-    return event != NULL ? value_to_python(event->value) : NULL;
-}
-
-static PyObject *get_previous(PyObject *self, void *unused)
-{
-    (void)unused;
-    const Engenho__Event *event = look(self);
-    return event != NULL ? value_to_python(event->previous) : NULL;
+    struct wire_field field;
+    int result = find(self, (uint32_t)(uintptr_t)number, WIRE_BYTES, &field);
+    if (result == 0) {
+        Py_RETURN_NONE;
+    }
+    return result > 0 ? value_to_python(field.span) : NULL;
 }
 
 static PyObject *get_quality(PyObject *self, void *unused)
 {
     (void)unused;
-    const Engenho__Event *event = look(self);
-    return event != NULL ? PyLong_FromUnsignedLong(event->quality) : NULL;
+    struct wire_field field = {0};
+    return find(self, EVENT_QUALITY, WIRE_VARINT, &field) >= 0 ? PyLong_FromUnsignedLong((uint32_t)field.value) : NULL;
 }
 
 static PyObject *get_timestamp(PyObject *self, void *unused)
 {
     (void)unused;
-    const Engenho__Event *event = look(self);
-    return event != NULL ? event_datetime(event->timestamp_us) : NULL;
+    struct wire_field field = {0};
+    return find(self, EVENT_TIMESTAMP, WIRE_VARINT, &field) >= 0 ? event_datetime((int64_t)field.value) : NULL;
 }
 
 static PyObject *get_payload(PyObject *self, void *unused)
 {
     (void)unused;
-    const Engenho__Event *event = look(self);
-    if (event == NULL) {
-        return NULL;
-    }
-    return event->named != NULL ? fields_to_python(event->named->payload, event->named->n_payload) : PyDict_New();
+    struct wire_field field = {0};
+    return find(self, EVENT_NAMED, WIRE_BYTES, &field) >= 0 ? fields_to_python(field.span, NAMED_PAYLOAD) : NULL;
 }
 
 static PyObject *get_fields(PyObject *self, void *unused)
 {
     (void)unused;
-    const Engenho__Event *event = look(self);
-    if (event == NULL) {
-        return NULL;
-    }
-    const Engenho__Transition *transition = event->transition;
-    return transition != NULL ? fields_to_python(transition->fields, transition->n_fields) : PyDict_New();
+    struct wire_field field = {0};
+    return find(self, EVENT_TRANSITION, WIRE_BYTES, &field) >= 0 ? fields_to_python(field.span, TRANSITION_FIELDS) : NULL;
 }
 
-static const char *text_of(const Engenho__Event *event, enum event_text which)
+/* A text of the event, or of one of its messages: `inner` in `outer`; 0: of the event itself. */
+static int find_text(PyObject *self, uint32_t outer, uint32_t inner, struct wire_span *ret_text)
 {
-    const Engenho__Transition *transition = event->transition;
-    switch (which) {
-    case TEXT_CONNECTION:
-        return event->connection;
-    case TEXT_OBJECT:
-        return event->object;
-    case TEXT_ID:
-        return event->id;
-    case TEXT_NAME:
-        return event->named != NULL ? event->named->name : "";
-    case TEXT_INSTANCE:
-        return event->named != NULL ? event->named->instance : transition != NULL ? transition->instance : "";
-    case TEXT_PROCESS:
-        return transition != NULL ? transition->process : "";
-    case TEXT_FROM:
-        return transition != NULL ? transition->from_stage : "";
-    case TEXT_TO:
-        return transition != NULL ? transition->to_stage : "";
+    struct wire_field field = {0};
+    int result = find(self, outer != 0 ? outer : inner, WIRE_BYTES, &field);
+    if (result > 0 && outer != 0) {
+        struct wire_span message = field.span;
+        field = (struct wire_field){0};
+        result = wire_find(message, inner, WIRE_BYTES, &field);
+        if (result < 0) {
+            not_an_event();
+        }
     }
-    return "";
+    *ret_text = field.span;
+    return result;
 }
 
 static PyObject *get_text(PyObject *self, void *which)
 {
-    const Engenho__Event *event = look(self);
-    if (event == NULL) {
-        return NULL;
+    static const struct {
+        uint32_t outer, inner;
+    } places[] = {
+        [TEXT_CONNECTION] = {0, EVENT_CONNECTION},        [TEXT_OBJECT] = {0, EVENT_OBJECT},
+        [TEXT_ID] = {0, EVENT_ID},                        [TEXT_NAME] = {EVENT_NAMED, NAMED_NAME},
+        [TEXT_INSTANCE] = {EVENT_NAMED, NAMED_INSTANCE},  [TEXT_PROCESS] = {EVENT_TRANSITION, TRANSITION_PROCESS},
+        [TEXT_FROM] = {EVENT_TRANSITION, TRANSITION_FROM}, [TEXT_TO] = {EVENT_TRANSITION, TRANSITION_TO},
+    };
+    enum event_text text = (enum event_text)(intptr_t)which;
+    struct wire_span span;
+    int result = find_text(self, places[text].outer, places[text].inner, &span);
+    if (result == 0 && text == TEXT_INSTANCE) {
+        result = find_text(self, EVENT_TRANSITION, TRANSITION_INSTANCE, &span);
     }
-    const char *text = text_of(event, (enum event_text)(intptr_t)which);
-    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    return result >= 0 ? text_to_python(span) : NULL;
 }
 
 static PyObject *event_repr(PyObject *self)
 {
-    PyObject *value = get_value(self, NULL);
+    PyObject *connection = get_text(self, (void *)(intptr_t)TEXT_CONNECTION);
+    PyObject *object = connection != NULL ? get_text(self, (void *)(intptr_t)TEXT_OBJECT) : NULL;
+    PyObject *value = object != NULL ? get_value(self, (void *)(uintptr_t)EVENT_VALUE) : NULL;
     PyObject *timestamp = value != NULL ? get_timestamp(self, NULL) : NULL;
     PyObject *text = NULL;
     if (timestamp != NULL) {
-        const Engenho__Event *event = look(self);
-        text = PyUnicode_FromFormat("<Event %s/%s value=%R timestamp=%S>", event->connection,
-                                    event->named != NULL ? event->named->name : event->object, value, timestamp);
+        text = PyUnicode_FromFormat("<Event %U/%U value=%R timestamp=%S>", connection, object, value, timestamp);
     }
+    Py_XDECREF(connection);
+    Py_XDECREF(object);
     Py_XDECREF(value);
     Py_XDECREF(timestamp);
     return text;
@@ -232,8 +251,10 @@ static PyObject *event_repr(PyObject *self)
 static PyGetSetDef event_members[] = {
     {"connection", get_text, NULL, "str: the connection that the event came from", TEXT(TEXT_CONNECTION)},
     {"object", get_text, NULL, "str: the variable of a data event, else ''", TEXT(TEXT_OBJECT)},
-    {"value", get_value, NULL, "float, int, bool, str, bytes or None: the new value of a data event", NULL},
-    {"previous", get_previous, NULL, "the value before, as its source gave it; None when it is not known", NULL},
+    {"value", get_value, NULL, "float, int, bool, str, bytes or None: the new value of a data event",
+     (void *)(uintptr_t)EVENT_VALUE},
+    {"previous", get_value, NULL, "the value before, as its source gave it; None when it is not known",
+     (void *)(uintptr_t)EVENT_PREVIOUS},
     {"quality", get_quality, NULL, "int: OPC UA status code, 0 is good", NULL},
     {"timestamp", get_timestamp, NULL, "datetime: when it happened by its source; aware, UTC", NULL},
     {"name", get_text, NULL, "str: the name of an EPM event such as Period/P_2m, else ''", TEXT(TEXT_NAME)},

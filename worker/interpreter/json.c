@@ -240,7 +240,7 @@ int json_write(PyObject *object, const char *name, bool any_key, struct buf *out
     return write_any(&writer, object);
 }
 
-PyObject *json_read(const char *text)
+PyObject *json_read(const char *text, size_t bytes)
 {
     static PyObject *loads;
     if (loads == NULL) {
@@ -251,7 +251,7 @@ PyObject *json_read(const char *text)
             return NULL;
         }
     }
-    PyObject *string = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    PyObject *string = PyUnicode_DecodeUTF8(text, (Py_ssize_t)bytes, "replace");
     PyObject *value = string != NULL ? PyObject_CallOneArg(loads, string) : NULL;
     Py_XDECREF(string);
     return value;

@@ -19,6 +19,6 @@
  */
 MUST_CHECK int json_write(PyObject *object, const char *name, bool any_key, struct buf *out);
 /* JSON text to Python. New reference, or NULL with an exception. */
-PyObject *json_read(const char *text);
+PyObject *json_read(const char *text, size_t bytes);
 
 #endif

@@ -18,17 +18,21 @@
 #include "common/error.h"
 #include "common/options.h"
 #include "proto/interpreter.pb-c.h"
-#include "worker/interpreter/arena.h"
 #include "worker/interpreter/channel.h"
 #include "worker/interpreter/code.h"
 #include "worker/interpreter/failure.h"
 #include "worker/interpreter/json.h"
 #include "worker/interpreter/output.h"
 #include "worker/interpreter/python.h"
+#include "worker/interpreter/request.h"
 #include "worker/interpreter/run.h"
 #include "worker/interpreter/shared.h"
 #include "worker/interpreter/signals.h"
 #include "worker/interpreter/stream.h"
+#include "worker/interpreter/wire.h"
+
+/* Of proto/interpreter.proto: what is read in place. */
+enum { TO_INTERPRETER_BATCH = 2, BATCH_EXECUTIONS = 1 };
 
 struct config {
     const char *library;
@@ -53,7 +57,6 @@ static const struct option_table table = {
 /* The pool's side of the connection, and what is shared with it. */
 struct interpreter {
     struct shared *shared;
-    struct arena arena;
 };
 
 static int start_python(const struct config *config, struct shared *shared, int stack_fd, struct error *error)
@@ -68,7 +71,7 @@ static int start_python(const struct config *config, struct shared *shared, int 
         return error_set(error, -EIO, "the Python packages in %s cannot be used: %.600s: check --library", config->library,
                          failure.sentence);
     }
-    PyObject *warm = json_read("null");
+    PyObject *warm = json_read("null", 4);
     Py_XDECREF(warm);
     return signals_open(shared, stack_fd, error);
 }
@@ -117,36 +120,52 @@ static int load(struct shared *shared, const Engenho__Load *request)
     return channel_flush(&message);
 }
 
-static int run_batch(const Engenho__Batch *batch)
+/* The executions of a packed Batch, read in place. */
+static int run_batch(struct wire_span batch)
 {
-    int result = 0;
+    struct wire_field field;
     signals_restore();
     run_begin_frame();
-    for (size_t i = 0; result == 0 && i < batch->n_executions; i++) {
-        result = run_execution(batch->executions[i], i + 1 == batch->n_executions);
+    while (batch.bytes > 0) {
+        struct request request;
+        if (wire_next(&batch, &field) < 0) {
+            return -EBADMSG;
+        }
+        if (field.number != BATCH_EXECUTIONS || field.type != WIRE_BYTES) {
+            continue;
+        }
+        int result = request_read(field.span, &request);
+        if (result == 0) {
+            result = run_execution(&request, batch.bytes == 0);
+        }
+        if (result < 0) {
+            return result;
+        }
     }
-    return result;
+    return 0;
 }
 
 static int handle(struct interpreter *self, const uint8_t *payload, size_t bytes)
 {
-    arena_reset(&self->arena);
-    Engenho__ToInterpreter *message = engenho__to_interpreter__unpack(&self->arena.allocator, bytes, payload);
+    struct wire_span whole = {payload, bytes};
+    struct wire_field field;
+    if (wire_next(&whole, &field) == 1 && field.number == TO_INTERPRETER_BATCH && field.type == WIRE_BYTES) {
+        return run_batch(field.span);
+    }
+    Engenho__ToInterpreter *message = engenho__to_interpreter__unpack(NULL, bytes, payload);
     if (message == NULL) {
         return -EBADMSG;
     }
-    switch (message->body_case) {
-    case ENGENHO__TO_INTERPRETER__BODY_LOAD:
-        return load(self->shared, message->load);
-    case ENGENHO__TO_INTERPRETER__BODY_BATCH:
-        return run_batch(message->batch);
-    case ENGENHO__TO_INTERPRETER__BODY_PING:
-        return answer_ping();
-    case ENGENHO__TO_INTERPRETER__BODY_INSPECT:
-        return answer_inspect();
-    default:
-        return 0;
+    int result = 0;
+    if (message->body_case == ENGENHO__TO_INTERPRETER__BODY_LOAD) {
+        result = load(self->shared, message->load);
+    } else if (message->body_case == ENGENHO__TO_INTERPRETER__BODY_PING) {
+        result = answer_ping();
+    } else if (message->body_case == ENGENHO__TO_INTERPRETER__BODY_INSPECT) {
+        result = answer_inspect();
     }
+    engenho__to_interpreter__free_unpacked(message, NULL);
+    return result;
 }
 
 /* Returns -EPIPE when the worker closed its end: the ordinary end. */
@@ -203,7 +222,6 @@ int main(int argc, char **argv)
     take_input_away();
     int capture_fd;
     int stack_fd;
-    arena_init(&self.arena);
     int result = channel_open(&self.shared, &capture_fd, &stack_fd, &error);
     if (result == 0) {
         result = start_python(&config, self.shared, stack_fd, &error);
@@ -221,6 +239,5 @@ int main(int argc, char **argv)
         result = serve(&self);
     }
     python_stop();
-    arena_release(&self.arena);
     return result == -EPIPE ? 0 : 1;
 }

@@ -29,6 +29,7 @@ static struct {
     struct shared *shared;
     bool is_child; /* a script forked and its child came back from the method */
     int64_t unix_minus_mono_us;
+    int64_t now_mono_us; /* when the last execution of the frame ended, which is when the next begins */
     PyObject *make_session;
     PyObject *scope_result;
     struct buf result;
@@ -39,7 +40,7 @@ static struct {
 /* One execution under way. */
 struct frame {
     const struct code *code;
-    const Engenho__Execution *execution;
+    const struct request *request;
     PyObject *event;   /* owned, or NULL until asked for */
     PyObject *session; /* owned, or NULL */
     PyObject *arguments[CODE_ARGUMENTS_MAX + 1]; /* owned; [0] is room for vectorcall */
@@ -70,64 +71,66 @@ int run_open(struct shared *shared)
 
 void run_begin_frame(void)
 {
-    run.unix_minus_mono_us = clock_unix_us() - clock_mono_us();
+    run.now_mono_us = clock_mono_us();
+    run.unix_minus_mono_us = clock_unix_us() - run.now_mono_us;
 }
 
 static PyObject *event_of(struct frame *frame)
 {
     if (frame->event == NULL) {
-        const Engenho__Execution *execution = frame->execution;
-        if (execution->event_bytes.len > 0) {
-            frame->event = event_new_packed(execution->event_bytes.data, execution->event_bytes.len);
-        } else if (execution->event != NULL) {
-            frame->event = event_new(execution->event);
-        } else {
-            frame->event = Py_NewRef(Py_None);
-        }
+        const struct wire_span *event = &frame->request->event;
+        frame->event = event->data != NULL ? event_new(*event) : Py_NewRef(Py_None);
     }
     return Py_XNewRef(frame->event);
+}
+
+static PyObject *text_of(struct wire_span span)
+{
+    return PyUnicode_DecodeUTF8((const char *)span.data, (Py_ssize_t)span.bytes, "replace");
 }
 
 static PyObject *session_of(struct frame *frame)
 {
     const struct code *code = frame->code;
-    const Engenho__Execution *execution = frame->execution;
+    const struct request *request = frame->request;
     PyObject *event = event_of(frame);
     if (event == NULL) {
         return NULL;
     }
-    int64_t time_us = execution->time_event_us != 0 ? execution->time_event_us : execution->nominal_us;
-    unsigned attempt = execution->attempt > 0 ? execution->attempt : 1;
     frame->session = PyObject_CallFunction(
-        run.make_session, "OOLLOLisssIO", code->epm ? Py_True : Py_False, code->state ? Py_True : Py_False,
-        (long long)code->range_us, (long long)code->process_interval_us, code->session_parameters, (long long)time_us,
-        (int)execution->kind, execution->user_cache_json, execution->last_executed_json, execution->execution_id, attempt, event);
+        run.make_session, "OOLLOLiNNNIO", code->epm ? Py_True : Py_False, code->state ? Py_True : Py_False,
+        (long long)code->range_us, (long long)code->process_interval_us, code->session_parameters,
+        (long long)request->time_us, request->kind, text_of(request->user_cache), text_of(request->last_executed),
+        text_of(request->execution_id), (unsigned)request->attempt, event);
     Py_DECREF(event);
     return Py_XNewRef(frame->session);
 }
 
-static const char *parameter_of_run(const Engenho__Execution *execution, PyObject *name)
+/* The value that this run gives to a parameter: 1 with a new reference, 0: none, -1 with an exception. */
+static int value_of_run(const struct request *request, PyObject *name, PyObject **ret_value)
 {
-    for (size_t i = 0; i < execution->n_parameters; i++) {
-        if (PyUnicode_CompareWithASCIIString(name, execution->parameters[i]->name) == 0) {
-            return execution->parameters[i]->json;
+    for (size_t i = 0; i < request->parameter_count; i++) {
+        struct wire_span given;
+        struct wire_span json;
+        if (request_parameter(request, i, &given, &json) <= 0) {
+            break;
         }
-        PyObject *other = PyUnicode_FromString(execution->parameters[i]->name);
+        PyObject *other = text_of(given);
         bool same = other != NULL && PyUnicode_Compare(name, other) == 0;
-        PyErr_Clear();
         Py_XDECREF(other);
         if (same) {
-            return execution->parameters[i]->json;
+            *ret_value = json_read((const char *)json.data, json.bytes);
+            return *ret_value != NULL ? 1 : -1;
         }
     }
-    return NULL;
+    return PyErr_Occurred() != NULL ? -1 : 0;
 }
 
 static PyObject *argument_of(struct frame *frame, const struct slot *slot)
 {
-    const char *json = frame->execution->n_parameters > 0 ? parameter_of_run(frame->execution, slot->name) : NULL;
-    if (json != NULL) {
-        return json_read(json);
+    PyObject *given = NULL;
+    if (frame->request->parameter_count > 0 && value_of_run(frame->request, slot->name, &given) != 0) {
+        return given;
     }
     switch (slot->kind) {
     case SLOT_EVENT:
@@ -136,8 +139,11 @@ static PyObject *argument_of(struct frame *frame, const struct slot *slot)
         return session_of(frame);
     case SLOT_VALUE:
         return Py_NewRef(slot->value);
-    case SLOT_JSON:
-        return json_read(PyUnicode_AsUTF8(slot->value));
+    case SLOT_JSON: {
+        Py_ssize_t bytes;
+        const char *json = PyUnicode_AsUTF8AndSize(slot->value, &bytes);
+        return json != NULL ? json_read(json, (size_t)bytes) : NULL;
+    }
     case SLOT_MISSING:
         break;
     }
@@ -145,10 +151,15 @@ static PyObject *argument_of(struct frame *frame, const struct slot *slot)
     return NULL;
 }
 
-static int check_run_parameters(const struct code *code, const Engenho__Execution *execution)
+static int check_run_parameters(const struct code *code, const struct request *request)
 {
-    for (size_t i = 0; i < execution->n_parameters; i++) {
-        PyObject *name = PyUnicode_FromString(execution->parameters[i]->name);
+    for (size_t i = 0; i < request->parameter_count; i++) {
+        struct wire_span given;
+        struct wire_span json;
+        if (request_parameter(request, i, &given, &json) <= 0) {
+            break;
+        }
+        PyObject *name = text_of(given);
         bool known = false;
         for (size_t s = 0; name != NULL && !known && s < code->slot_count; s++) {
             known = PyUnicode_Compare(name, code->slots[s].name) == 0;
@@ -167,7 +178,7 @@ static int check_run_parameters(const struct code *code, const Engenho__Executio
 static int bind(struct frame *frame)
 {
     const struct code *code = frame->code;
-    if (frame->execution->n_parameters > 0 && check_run_parameters(code, frame->execution) < 0) {
+    if (frame->request->parameter_count > 0 && check_run_parameters(code, frame->request) < 0) {
         return -1;
     }
     for (size_t i = 0; i < code->slot_count; i++) {
@@ -250,11 +261,11 @@ static int take_user_cache(const struct frame *frame, Engenho__Finished *finishe
     if (result < 0) {
         return -1;
     }
-    const char *before = frame->execution->user_cache_json;
-    const char *after = (const char *)run.user_cache.data;
-    if (strcmp(after, before[0] != '\0' ? before : "{}") != 0) {
+    static const struct wire_span nothing = {(const uint8_t *)"{}", 2};
+    const struct wire_span *before = frame->request->user_cache.bytes > 0 ? &frame->request->user_cache : &nothing;
+    if (run.user_cache.length != before->bytes || memcmp(run.user_cache.data, before->data, before->bytes) != 0) {
         finished->user_cache_changed = true;
-        finished->user_cache_json = (char *)after;
+        finished->user_cache_json = (char *)run.user_cache.data;
     }
     return 0;
 }
@@ -264,9 +275,7 @@ static void tell_last_executed(const struct frame *frame, Engenho__Finished *fin
     if (!frame->code->epm) {
         return;
     }
-    const Engenho__Execution *execution = frame->execution;
-    int64_t time_us = execution->time_event_us != 0 ? execution->time_event_us : execution->nominal_us;
-    snprintf(text, room, "{\"when_us\":%lld,\"succeeded\":%s}", (long long)time_us,
+    snprintf(text, room, "{\"when_us\":%lld,\"succeeded\":%s}", (long long)frame->request->time_us,
              finished->outcome == ENGENHO__OUTCOME__OUTCOME_SUCCEEDED ? "true" : "false");
     finished->last_executed_changed = true;
     finished->last_executed_json = text;
@@ -275,7 +284,7 @@ static void tell_last_executed(const struct frame *frame, Engenho__Finished *fin
 static PyObject *call(struct frame *frame)
 {
     const struct code *code = frame->code;
-    signals_begin(frame->execution->number);
+    signals_begin(frame->request->number);
     PyObject *returned = NULL;
     if (code_activate(code) == 0 && bind(frame) == 0) {
         returned = PyObject_Vectorcall(code->function, frame->arguments + 1,
@@ -291,9 +300,9 @@ static bool has_children(void)
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-int run_execution(const Engenho__Execution *execution, bool last)
+int run_execution(const struct request *request, bool last)
 {
-    struct frame frame = {.code = codes_find(execution->code), .execution = execution};
+    struct frame frame = {.code = codes_find(request->code), .request = request};
     if (frame.code == NULL) {
         return 0;
     }
@@ -301,9 +310,9 @@ int run_execution(const Engenho__Execution *execution, bool last)
     char last_executed[80];
     channel_may_last();
     output_begin(frame.code->output_limit_bytes);
-    int64_t start_us = clock_mono_us();
+    int64_t start_us = run.now_mono_us;
     atomic_store_explicit(&run.shared->since_mono_us, start_us, memory_order_relaxed);
-    atomic_store_explicit(&run.shared->running, execution->number, memory_order_release);
+    atomic_store_explicit(&run.shared->running, request->number, memory_order_release);
     PyObject *returned = call(&frame);
     if (run.is_child) {
         /* The execution is the parent's; a child that returns is over. */
@@ -320,12 +329,13 @@ int run_execution(const Engenho__Execution *execution, bool last)
     tell_last_executed(&frame, &finished, last_executed, sizeof(last_executed));
     release(&frame);
     int64_t end_us = clock_mono_us();
+    run.now_mono_us = end_us;
     bool truncated;
     const uint8_t *printed;
     output_end(last || end_us - start_us >= LOOK_AT_PIPE_US, &printed, &finished.output.len, &truncated);
     finished.output.data = (uint8_t *)printed;
     finished.output_truncated = truncated;
-    finished.number = execution->number;
+    finished.number = request->number;
     finished.start_us = start_us + run.unix_minus_mono_us;
     finished.end_us = end_us + run.unix_minus_mono_us;
     if ((last || end_us - start_us >= LOOK_FOR_CHILDREN_US) && has_children()) {

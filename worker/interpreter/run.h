@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "common/attributes.h"
-#include "proto/interpreter.pb-c.h"
+#include "worker/interpreter/request.h"
 #include "worker/interpreter/shared.h"
 
 #define RUN_RESULT_BYTES_MAX (4 * 1024 * 1024)
@@ -18,10 +18,10 @@ MUST_CHECK int run_open(struct shared *shared);
 /* Clocks are read once a frame and advanced by the monotonic one: call before its executions. */
 void run_begin_frame(void);
 /*
- * Run `execution` and queue its answer. An execution whose code did not load is passed over: the pool has taken it back.
+ * Run `request` and queue its answer. An execution whose code did not load is passed over: the pool has taken it back.
  * `last`: nothing follows in this frame, so what is still in the output pipe is waited for.
  * A script that leaves child processes behind sets `leaving`. Returns 0, or -Exxx when the pool is gone.
  */
-MUST_CHECK int run_execution(const Engenho__Execution *execution, bool last);
+MUST_CHECK int run_execution(const struct request *request, bool last);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * A bump allocator for protobuf-c: blocks that double, of which a reset keeps the largest. Interpreter only.
+ * A bump allocator for protobuf-c: blocks that double, of which a reset keeps the largest. Worker only.
  */
-#include "worker/interpreter/arena.h"
+#include "worker/arena.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /*
- * Memory for one decoded frame, given back all at once: protobuf-c asks for eight pieces an execution otherwise. Interpreter only.
+ * Memory for one decoded frame, given back all at once: protobuf-c asks for some pieces an answer otherwise. Worker only.
  */
-#ifndef ENGENHO_WORKER_INTERPRETER_ARENA_H
-#define ENGENHO_WORKER_INTERPRETER_ARENA_H
+#ifndef ENGENHO_WORKER_ARENA_H
+#define ENGENHO_WORKER_ARENA_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
