@@ -49,8 +49,8 @@ struct node {
 };
 
 struct when {
-    struct node nodes[WHEN_NODES_MAX];
     int count, root;
+    struct node nodes[]; /* WHEN_NODES_MAX while it is compiled, then `count` */
 };
 
 struct parser {
@@ -389,7 +389,7 @@ struct when *when_new(const char *text, struct error *error)
                   WHEN_BYTES_MAX);
         return NULL;
     }
-    parser.when = memory_new(1, sizeof *parser.when);
+    parser.when = memory_new(1, sizeof *parser.when + WHEN_NODES_MAX * sizeof(struct node));
     next_token(&parser);
     int root = parse_or(&parser);
     if (root >= 0 && !parser.failed && parser.token.type != TOKEN_END) {
@@ -400,7 +400,9 @@ struct when *when_new(const char *text, struct error *error)
         return NULL;
     }
     parser.when->root = root;
-    return parser.when;
+    /* A service holds thousands of conditions, most of them of a few parts. */
+    return memory_resize(parser.when, 1,
+                         sizeof *parser.when + (size_t)parser.when->count * sizeof(struct node));
 }
 
 static void release_operand(struct operand *operand)
