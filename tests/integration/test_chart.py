@@ -470,6 +470,20 @@ def test_every_argument_is_an_option_that_the_program_has(program: str) -> None:
     assert seen <= options, f"engenho-{program} has no --{', --'.join(sorted(seen - options))}"
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_value_is_one_that_the_option_takes(program: str) -> None:
+    """The words of each pod, and after them one that no program has: that one, and nothing before it, is complained about."""
+    for values in CI_VALUES:
+        for name, pod in pods(render(values)):
+            container = pod["spec"]["containers"][0]
+            if container["command"] == [f"/usr/bin/engenho-{program}"]:
+                words = [word.replace("$(POD_NAME)", "pod-0").replace("$(POD_IP)", "10.0.0.1") for word in container["args"]]
+                done = subprocess.run([str(BIN / f"engenho-{program}"), *words, "--no-such-option=1"], capture_output=True,
+                                      text=True, timeout=30)
+                assert done.returncode == 2, (values.stem, name, done.stderr)
+                assert "no-such-option" in done.stderr, (values.stem, name, done.stderr)
+
+
 @pytest.mark.parametrize("command", ["lag", "seats"])
 def test_helm_test_asks_what_the_command_line_can_answer(command: str) -> None:
     pod = one(render(), "Pod", f"-test-{command}")

@@ -197,7 +197,7 @@ def test_every_alert_says_what_is_wrong_how_bad_and_where_help_is() -> None:
     for name, rule in ALERTS.items():
         assert rule["labels"]["severity"] in ("warning", "critical"), name
         assert {"summary", "description", "runbook_url"} <= rule["annotations"].keys(), name
-        assert rule["annotations"]["runbook_url"].endswith(f"/docs/OPERATIONS.md#{name.lower()}"), name
+        assert rule["annotations"]["runbook_url"] == f"docs/OPERATIONS.md#{name.lower()}", name
         assert f"\n### {name}\n" in runbook, f"docs/OPERATIONS.md has no section {name}"
     sections = re.findall(r"\n### (\w+)\n", runbook)
     assert sorted(sections) == sorted(ALERTS), "docs/OPERATIONS.md speaks of alerts that do not exist"
