@@ -26,6 +26,7 @@
 #define AGENTS_MAX_DEFAULT 200
 #define TIMEOUT_MS 10000
 #define POLL_MS 500
+#define FAILURES_QUIET 6 /* rounds in a row between two lines in the log */
 
 enum ask { ASK_END = 1, ASK_LOW = 2 }; /* the opaque of the two ListOffsets */
 
@@ -40,19 +41,25 @@ struct lag {
     bool asked_offsets; /* the round's second half */
     bool failed;        /* the round missed an answer */
     int64_t began_us;
-    int64_t told_us; /* when trouble was last logged */
+    unsigned failures_in_row;
+    struct error trouble; /* the newest */
     struct metric *duration, *errors, *success;
 };
 
 static void note_failure(struct lag *lag, const char *what, const char *why)
 {
-    int64_t now_us = clock_mono_us();
     lag->failed = true;
     metric_add(lag->errors, 1);
-    if (lag->told_us == 0 || now_us - lag->told_us > 60 * SECOND_US) {
-        lag->told_us = now_us;
-        log_warn("the lag collector missed an answer", LOG_TEXT("what", what),
-                 LOG_TEXT("error", why));
+    error_set(&lag->trouble, -EIO, "%s: %s", what, why);
+}
+
+/* Now and then an answer is missed, as after a topic was made: what lasts is worth a line. */
+static void tell_failures(struct lag *lag)
+{
+    lag->failures_in_row = lag->failed ? lag->failures_in_row + 1 : 0;
+    if (lag->failures_in_row % FAILURES_QUIET == FAILURES_QUIET - 1) {
+        log_warn("lag can't be collected", LOG_TEXT("error", lag->trouble.text),
+                 LOG_INT("rounds", lag->failures_in_row));
     }
 }
 
@@ -231,12 +238,12 @@ static void read_offsets(struct lag *lag, rd_kafka_event_t *event)
 static void finish_round(struct lag *lag)
 {
     int64_t now_us = clock_unix_us();
+    tell_failures(lag);
     metric_set(lag->duration, (double)(clock_mono_us() - lag->began_us) / SECOND_US);
     if (!lag->failed) {
         lag_view_compute(&lag->view, clock_mono_us(), now_us);
         lag_view_show(&lag->view, lag->options.metrics);
         metric_set(lag->success, (double)now_us / SECOND_US);
-        lag->told_us = 0;
     }
     int64_t wait_us = lag->options.interval_us;
     event_add(lag->round_event,
@@ -324,11 +331,12 @@ static void on_round(evutil_socket_t fd, short events, void *context)
 struct lag *lag_new(struct event_base *base, const struct lag_options *options, struct error *error)
 {
     char text[256];
-    rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_ADMIN, error);
+    /* A consumer: librdkafka's ListConsumerGroupOffsets crashes in a producer (docs/decisions). */
+    rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_READER, error);
     if (conf == NULL) {
         return NULL;
     }
-    rd_kafka_t *admin = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    rd_kafka_t *admin = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
     if (admin == NULL) {
         rd_kafka_conf_destroy(conf);
         error_set(error, -EINVAL, "librdkafka refuses the lag collector's client: %s", text);

@@ -364,11 +364,12 @@ struct provision *provision_new(struct event_base *base, const struct provision_
                                 struct error *error)
 {
     char text[256];
-    rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_ADMIN, error);
+    /* A consumer: librdkafka's ListConsumerGroupOffsets crashes in a producer (docs/decisions). */
+    rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_READER, error);
     if (conf == NULL) {
         return NULL;
     }
-    rd_kafka_t *admin = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    rd_kafka_t *admin = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
     if (admin == NULL) {
         rd_kafka_conf_destroy(conf);
         error_set(error, -EINVAL, "librdkafka refuses an admin client: %s", text);

@@ -57,12 +57,19 @@ class Producers(System):
             raise
         return self
 
+    def stop(self) -> None:
+        """Stop those that live; they end with 0."""
+        for replica in self.replicas:
+            if replica.alive():
+                code = replica.stop()
+                assert code == 0, f"{replica.name} ended with {code}: {replica.tail(40)}"
+
     def kill_all(self) -> None:
         for replica in self.replicas:
             replica.kill()
 
     def owners(self) -> dict[int, str]:
-        """Which replica owns each shard, by the metric; fails while a shard has none or two."""
+        """Which replica owns each shard, by the metric; fails while a shard has none or two, or a replica none."""
         found: dict[int, str] = {}
         for replica in self.replicas:
             if not replica.alive():
@@ -73,6 +80,8 @@ class Producers(System):
                     assert shard not in found, f"shard {shard} has two owners"
                     found[shard] = replica.name
         assert len(found) == 8, f"owned: {found}"
+        alive = sum(replica.alive() for replica in self.replicas)
+        assert len(set(found.values())) == alive, f"not shared out yet: {found}"
         return found
 
     def wait_owned(self, seconds: float = 60) -> dict[int, str]:
