@@ -34,11 +34,11 @@ struct catalog {
     char topic[TOPIC_NAME_BYTES_MAX], requests_topic[TOPIC_NAME_BYTES_MAX];
     int64_t next_offset; /* everything below is in the view */
     bool is_read;
-    bool taken;          /* shard 0 is ours */
-    bool writable;       /* and the view has all that was written before we took it */
-    bool committing;     /* the first of the queue was handed to the shard */
+    bool taken;      /* shard 0 is ours */
+    bool writable;   /* and the view has all that was written before we took it */
+    bool committing; /* the first of the queue was handed to the shard */
     TAILQ_HEAD(writings, writing) queue;
-    struct event *turn;  /* goes on with the queue outside of callbacks */
+    struct event *turn; /* goes on with the queue outside of callbacks */
 };
 
 static void kick(struct catalog *catalog)
@@ -60,21 +60,25 @@ static void finish(struct catalog *catalog, struct writing *writing, int result)
 
 static void apply_record(struct catalog *catalog, const rd_kafka_message_t *message)
 {
-    char *key = memory_copy(message->key != NULL ? message->key : "", message->key != NULL ? message->key_len : 0);
+    char *key = memory_copy(message->key != NULL ? message->key : "",
+                            message->key != NULL ? message->key_len : 0);
     char *slash = strchr(key, '/');
     uint64_t generation = (uint64_t)message->offset + 1;
     Engenho__Definition *definition = NULL;
     if (slash == NULL) {
-        log_warn("a record of the catalog has no kind/name as key: ignored", LOG_INT("offset", message->offset));
+        log_warn("a record of the catalog has no kind/name as key: ignored",
+                 LOG_INT("offset", message->offset));
         free(key);
         return;
     }
     *slash = '\0';
     if (message->payload != NULL) {
         definition = engenho__definition__unpack(NULL, message->len, message->payload);
-        if (definition == NULL || strcmp(definition->kind, key) != 0 || strcmp(definition->name, slash + 1) != 0) {
-            log_warn("a record of the catalog is not a definition of its key: ignored", LOG_TEXT("kind", key),
-                     LOG_TEXT("name", slash + 1), LOG_INT("offset", message->offset));
+        if (definition == NULL || strcmp(definition->kind, key) != 0 ||
+            strcmp(definition->name, slash + 1) != 0) {
+            log_warn("a record of the catalog is not a definition of its key: ignored",
+                     LOG_TEXT("kind", key), LOG_TEXT("name", slash + 1),
+                     LOG_INT("offset", message->offset));
             if (definition != NULL) {
                 engenho__definition__free_unpacked(definition, NULL);
             }
@@ -89,7 +93,8 @@ static void apply_record(struct catalog *catalog, const rd_kafka_message_t *mess
     free(key);
 }
 
-static void on_stopped(void *context, int result, const struct catalog_change *changes, size_t count)
+static void on_stopped(void *context, int result, const struct catalog_change *changes,
+                       size_t count)
 {
     (void)context;
     (void)count;
@@ -97,27 +102,38 @@ static void on_stopped(void *context, int result, const struct catalog_change *c
         log_warn("production stopped", LOG_TEXT("production", changes[0].name),
                  LOG_TEXT("reason", changes[0].definition->production->stopped_reason));
     }
-    /* Refused: another write came first, and is left alone. Not written: whoever has the shard next reads the request again. */
+    /*
+     * Refused: another write came first, and is left alone. Not written: whoever has the shard next
+     * reads the request again.
+     */
 }
 
-/* A worker asks that a production be stopped. Safe to see again: a newer generation is left alone. */
+/*
+ * A worker asks that a production be stopped. Safe to see again: a newer generation is left alone.
+ */
 static void apply_request(struct catalog *catalog, const rd_kafka_message_t *message)
 {
     struct catalog_change *change;
-    Engenho__Request *request =
-        message->payload != NULL ? engenho__request__unpack(NULL, message->len, message->payload) : NULL;
-    if (request == NULL || request->body_case != ENGENHO__REQUEST__BODY_STOP || !catalog->writable) {
+    Engenho__Request *request = message->payload != NULL
+                                    ? engenho__request__unpack(NULL, message->len, message->payload)
+                                    : NULL;
+    if (request == NULL || request->body_case != ENGENHO__REQUEST__BODY_STOP ||
+        !catalog->writable) {
         if (request != NULL) {
             engenho__request__free_unpacked(request, NULL);
         }
         return;
     }
     const Engenho__StopProduction *stop = request->stop;
-    const struct catalog_entry *entry = catalog_view_find(catalog->view, "production", stop->production);
-    if (entry != NULL && entry->generation == stop->generation && entry->definition->production->started) {
+    const struct catalog_entry *entry =
+        catalog_view_find(catalog->view, "production", stop->production);
+    if (entry != NULL && entry->generation == stop->generation &&
+        entry->definition->production->started) {
         change = memory_new(1, sizeof *change);
         if (catalog_change_started(catalog, stop->production, false, stop->reason, change) != 0 ||
-            catalog_submit(catalog, &(struct catalog_write){.changes = change, .count = 1, .who = request->worker,
+            catalog_submit(catalog, &(struct catalog_write){.changes = change,
+                                                            .count = 1,
+                                                            .who = request->worker,
                                                             .done = on_stopped}) != 0) {
             catalog_change_release(change);
             free(change);
@@ -153,8 +169,10 @@ static void on_caught_up(void *context, const char *topic, int32_t partition)
     if (catalog->taken && !catalog->writable) {
         catalog->writable = true;
         for (int i = 0; i < catalog->requests_partitions; i++) {
-            if (follower_add(catalog->follower, catalog->requests_topic, i, RD_KAFKA_OFFSET_BEGINNING, &error) != 0) {
-                log_error("requests can't be read", LOG_TEXT("reason", error.text), LOG_INT("partition", i));
+            if (follower_add(catalog->follower, catalog->requests_topic, i,
+                             RD_KAFKA_OFFSET_BEGINNING, &error) != 0) {
+                log_error("requests can't be read", LOG_TEXT("reason", error.text),
+                          LOG_INT("partition", i));
             }
         }
         kick(catalog);
@@ -168,7 +186,8 @@ static void on_trouble(void *context, const char *sentence)
 }
 
 /* Committed, or not: a commit that the view must show before the next one is checked. */
-static void on_committed(void *context, int result, const struct shards_delivery *deliveries, size_t count)
+static void on_committed(void *context, int result, const struct shards_delivery *deliveries,
+                         size_t count)
 {
     struct catalog *catalog = context;
     struct writing *writing = TAILQ_FIRST(&catalog->queue);
@@ -212,8 +231,11 @@ static void pack(const struct writing *writing, struct packing *packing)
             packing->values[n] = memory_new(bytes + 1, 1);
             engenho__definition__pack(change->definition, packing->values[n]);
         }
-        packing->records[n] = (struct shards_record){.topic = TOPIC_CATALOG, .partition = 0, .key = packing->keys[n],
-                                                     .key_bytes = strlen(packing->keys[n]), .value = packing->values[n],
+        packing->records[n] = (struct shards_record){.topic = TOPIC_CATALOG,
+                                                     .partition = 0,
+                                                     .key = packing->keys[n],
+                                                     .key_bytes = strlen(packing->keys[n]),
+                                                     .value = packing->values[n],
                                                      .value_bytes = bytes};
     }
 }
@@ -237,7 +259,8 @@ static void begin(struct catalog *catalog, struct writing *writing)
         finish(catalog, writing, -EAGAIN);
         return;
     }
-    if (catalog_plan(catalog->view, writing->changes, writing->count, writing->who, clock_unix_us()) != 0) {
+    if (catalog_plan(catalog->view, writing->changes, writing->count, writing->who,
+                     clock_unix_us()) != 0) {
         finish(catalog, writing, -EINVAL);
         return;
     }
@@ -245,7 +268,8 @@ static void begin(struct catalog *catalog, struct writing *writing)
     if (packing.count == 0 || writing->dry_run) {
         finish(catalog, writing, 0);
     } else {
-        int result = shards_submit(catalog->shards, SHARD_OF_CATALOG, packing.records, packing.count, on_committed, catalog);
+        int result = shards_submit(catalog->shards, SHARD_OF_CATALOG, packing.records,
+                                   packing.count, on_committed, catalog);
         catalog->committing = result == 0;
         if (result != 0) {
             finish(catalog, writing, -EAGAIN);
@@ -272,9 +296,11 @@ static void on_turn(evutil_socket_t fd, short events, void *context)
 }
 
 struct catalog *catalog_new(struct event_base *base, const struct kafka_options *kafka,
-                            const struct catalog_callbacks *callbacks, void *context, struct error *error)
+                            const struct catalog_callbacks *callbacks, void *context,
+                            struct error *error)
 {
-    static const struct follower_callbacks follower_callbacks = {on_record, on_caught_up, on_trouble};
+    static const struct follower_callbacks follower_callbacks = {on_record, on_caught_up,
+                                                                 on_trouble};
     struct catalog *catalog = memory_new(1, sizeof *catalog);
     catalog->callbacks = *callbacks;
     catalog->context = context;
@@ -320,7 +346,10 @@ void catalog_shard_taken(struct catalog *catalog, int shard)
         return;
     }
     catalog->taken = true;
-    /* What the owner before us committed is in the log by now: read to its end again before the first write. */
+    /*
+     * What the owner before us committed is in the log by now: read to its end again before the
+     * first write.
+     */
     follower_remove(catalog->follower, catalog->topic, 0);
     int64_t from = catalog->next_offset > 0 ? catalog->next_offset : RD_KAFKA_OFFSET_BEGINNING;
     if (follower_add(catalog->follower, catalog->topic, 0, from, &error) != 0) {
@@ -359,8 +388,7 @@ int catalog_submit(struct catalog *catalog, const struct catalog_write *write)
 {
     size_t waiting = 0;
     struct writing *writing;
-    TAILQ_FOREACH(writing, &catalog->queue, next)
-    {
+    TAILQ_FOREACH (writing, &catalog->queue, next) {
         waiting++;
     }
     if (waiting >= CATALOG_WRITES_WAITING_MAX) {
@@ -370,23 +398,31 @@ int catalog_submit(struct catalog *catalog, const struct catalog_write *write)
         return -EAGAIN;
     }
     writing = memory_new(1, sizeof *writing);
-    *writing = (struct writing){.changes = write->changes, .count = write->count, .who = memory_copy_text(write->who),
-                                .dry_run = write->dry_run, .done = write->done, .context = write->context, .wait_offset = -1};
+    *writing = (struct writing){.changes = write->changes,
+                                .count = write->count,
+                                .who = memory_copy_text(write->who),
+                                .dry_run = write->dry_run,
+                                .done = write->done,
+                                .context = write->context,
+                                .wait_offset = -1};
     TAILQ_INSERT_TAIL(&catalog->queue, writing, next);
     kick(catalog);
     return 0;
 }
 
-int catalog_change_started(const struct catalog *catalog, const char *production, bool started, const char *reason,
-                           struct catalog_change *ret_change)
+int catalog_change_started(const struct catalog *catalog, const char *production, bool started,
+                           const char *reason, struct catalog_change *ret_change)
 {
     const struct catalog_entry *entry = catalog_view_find(catalog->view, "production", production);
     if (entry == NULL) {
         return -ENOENT;
     }
-    *ret_change = (struct catalog_change){.kind = memory_copy_text("production"), .name = memory_copy_text(production),
-                                          .definition = definition_copy(entry->definition), .started = started ? 1 : 0,
+    *ret_change = (struct catalog_change){.kind = memory_copy_text("production"),
+                                          .name = memory_copy_text(production),
+                                          .definition = definition_copy(entry->definition),
+                                          .started = started ? 1 : 0,
                                           .expected = (int64_t)entry->generation};
-    definition_set_text(&ret_change->definition->production->stopped_reason, reason != NULL ? reason : "");
+    definition_set_text(&ret_change->definition->production->stopped_reason,
+                        reason != NULL ? reason : "");
     return 0;
 }

@@ -35,8 +35,7 @@ void catalog_view_free(struct catalog_view *view)
     if (view == NULL) {
         return;
     }
-    HASH_ITER(hh, view->items, item, next)
-    {
+    HASH_ITER (hh, view->items, item, next) {
         remove_item(view, item);
     }
     free(view);
@@ -51,7 +50,8 @@ static struct item *find(const struct catalog_view *view, const char *kind, cons
     return item;
 }
 
-void catalog_view_put(struct catalog_view *view, Engenho__Definition *definition, uint64_t generation)
+void catalog_view_put(struct catalog_view *view, Engenho__Definition *definition,
+                      uint64_t generation)
 {
     struct item *item = find(view, definition->kind, definition->name);
     if (item == NULL) {
@@ -73,7 +73,8 @@ void catalog_view_delete(struct catalog_view *view, const char *kind, const char
     }
 }
 
-const struct catalog_entry *catalog_view_find(const struct catalog_view *view, const char *kind, const char *name)
+const struct catalog_entry *catalog_view_find(const struct catalog_view *view, const char *kind,
+                                              const char *name)
 {
     const struct item *item = find(view, kind, name);
     return item != NULL ? &item->entry : NULL;
@@ -94,7 +95,8 @@ static int compare(const void *a, const void *b)
     return by_kind != 0 ? by_kind : strcmp(x->name, y->name);
 }
 
-const struct catalog_entry **catalog_view_list(const struct catalog_view *view, const char *kind, size_t *ret_count)
+const struct catalog_entry **catalog_view_list(const struct catalog_view *view, const char *kind,
+                                               size_t *ret_count)
 {
     const struct catalog_entry **list = memory_new(HASH_COUNT(view->items) + 1, sizeof *list);
     size_t count = 0;
@@ -113,7 +115,8 @@ size_t catalog_view_count(const struct catalog_view *view)
     return HASH_COUNT(view->items);
 }
 
-const Engenho__PackageVersion *catalog_view_active(const struct catalog_view *view, const char *package)
+const Engenho__PackageVersion *catalog_view_active(const struct catalog_view *view,
+                                                   const char *package)
 {
     const struct catalog_entry *entry = catalog_view_find(view, "package", package);
     if (entry == NULL || entry->definition->spec_case != ENGENHO__DEFINITION__SPEC_PACKAGE) {
@@ -128,7 +131,8 @@ const Engenho__PackageVersion *catalog_view_active(const struct catalog_view *vi
     return spec->n_versions > 0 ? spec->versions[spec->n_versions - 1] : NULL;
 }
 
-const Engenho__PackageVersion *catalog_view_content(const struct catalog_view *view, const uint8_t sha256[32])
+const Engenho__PackageVersion *catalog_view_content(const struct catalog_view *view,
+                                                    const uint8_t sha256[32])
 {
     for (const struct item *item = view->items; item != NULL; item = item->hh.next) {
         if (item->entry.definition->spec_case != ENGENHO__DEFINITION__SPEC_PACKAGE) {
@@ -136,7 +140,8 @@ const Engenho__PackageVersion *catalog_view_content(const struct catalog_view *v
         }
         const Engenho__Package *spec = item->entry.definition->package;
         for (size_t i = 0; i < spec->n_versions; i++) {
-            if (spec->versions[i]->sha256.len == 32 && memcmp(spec->versions[i]->sha256.data, sha256, 32) == 0) {
+            if (spec->versions[i]->sha256.len == 32 &&
+                memcmp(spec->versions[i]->sha256.data, sha256, 32) == 0) {
                 return spec->versions[i];
             }
         }

@@ -22,7 +22,8 @@ const char *definition_kind(const char *text)
     size_t length = strlen(text);
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         size_t bytes = strlen(kinds[i]);
-        if (strncasecmp(text, kinds[i], bytes) == 0 && (length == bytes || (length == bytes + 1 && text[bytes] == 's'))) {
+        if (strncasecmp(text, kinds[i], bytes) == 0 &&
+            (length == bytes || (length == bytes + 1 && text[bytes] == 's'))) {
             return kinds[i];
         }
     }
@@ -39,21 +40,26 @@ const char *definition_kind_title(const char *kind)
     return kind;
 }
 
-static int read_application(struct definition_reader *reader, const struct node *spec, Engenho__Definition *definition)
+static int read_application(struct definition_reader *reader, const struct node *spec,
+                            Engenho__Definition *definition)
 {
     static const struct definition_key keys[] = {
         {"package", definition_read_name, offsetof(Engenho__Application, package), true},
         {"method", definition_read_name, offsetof(Engenho__Application, method), true},
-        {"parameters", definition_read_parameters, offsetof(Engenho__Application, n_parameters), false},
-        {"sessionParameters", definition_read_parameters, offsetof(Engenho__Application, n_session_parameters), false},
+        {"parameters", definition_read_parameters, offsetof(Engenho__Application, n_parameters),
+         false},
+        {"sessionParameters", definition_read_parameters,
+         offsetof(Engenho__Application, n_session_parameters), false},
     };
     definition->application = memory_new(1, sizeof *definition->application);
     engenho__application__init(definition->application);
     definition->spec_case = ENGENHO__DEFINITION__SPEC_APPLICATION;
-    return definition_read_map(reader, spec, "spec", keys, ARRAY_SIZE(keys), definition->application);
+    return definition_read_map(reader, spec, "spec", keys, ARRAY_SIZE(keys),
+                               definition->application);
 }
 
-static int read_production(struct definition_reader *reader, const struct node *spec, Engenho__Definition *definition)
+static int read_production(struct definition_reader *reader, const struct node *spec,
+                           Engenho__Definition *definition)
 {
     definition->production = memory_new(1, sizeof *definition->production);
     engenho__production__init(definition->production);
@@ -61,7 +67,8 @@ static int read_production(struct definition_reader *reader, const struct node *
     return definition_read_production(reader, spec, definition->production);
 }
 
-static int read_agent(struct definition_reader *reader, const struct node *spec, Engenho__Definition *definition)
+static int read_agent(struct definition_reader *reader, const struct node *spec,
+                      Engenho__Definition *definition)
 {
     static const struct definition_key keys[] = {
         {"description", definition_read_text, offsetof(Engenho__Agent, description), false},
@@ -70,13 +77,15 @@ static int read_agent(struct definition_reader *reader, const struct node *spec,
     engenho__agent__init(definition->agent);
     definition->spec_case = ENGENHO__DEFINITION__SPEC_AGENT;
     if (!name_is_agent(definition->name)) {
-        return definition_refuse(reader, spec, "name '%.60s' is not an agent's name: 1 to %d of a-z, 0-9 and -",
+        return definition_refuse(reader, spec,
+                                 "name '%.60s' is not an agent's name: 1 to %d of a-z, 0-9 and -",
                                  definition->name, AGENT_NAME_BYTES_MAX);
     }
     return definition_read_map(reader, spec, "spec", keys, ARRAY_SIZE(keys), definition->agent);
 }
 
-static int read_connection(struct definition_reader *reader, const struct node *spec, Engenho__Definition *definition)
+static int read_connection(struct definition_reader *reader, const struct node *spec,
+                           Engenho__Definition *definition)
 {
     static const struct definition_key keys[] = {
         {"type", definition_read_text, offsetof(Engenho__Connection, type), true},
@@ -86,23 +95,31 @@ static int read_connection(struct definition_reader *reader, const struct node *
     engenho__connection__init(definition->connection);
     definition->spec_case = ENGENHO__DEFINITION__SPEC_CONNECTION;
     if (strchr(definition->name, '/') != NULL) {
-        return definition_refuse(reader, spec, "a connection's name can't hold a '/': keys are connection/object");
+        return definition_refuse(
+            reader, spec, "a connection's name can't hold a '/': keys are connection/object");
     }
-    /* Other types have other keys: say that the type is not there, before a key of it is called unknown. */
+    /*
+     * Other types have other keys: say that the type is not there, before a key of it is called
+     * unknown.
+     */
     const char *type = node_text(spec, "type");
     if (type != NULL && strcmp(type, "push") != 0) {
         const struct node *where = node_get(spec, "type");
-        return definition_refuse(reader, where, "spec.type '%.40s', line %d: this version takes push, whose values come over HTTP or Kafka",
-                                 type, where->line);
+        return definition_refuse(
+            reader, where,
+            "spec.type '%.40s', line %d: this version takes push, whose values come over HTTP or Kafka",
+            type, where->line);
     }
-    return definition_read_map(reader, spec, "spec", keys, ARRAY_SIZE(keys), definition->connection);
+    return definition_read_map(reader, spec, "spec", keys, ARRAY_SIZE(keys),
+                               definition->connection);
 }
 
 struct head {
     char *kind, *name;
 };
 
-static int read_anything(struct definition_reader *reader, const struct node *value, const char *path, void *member)
+static int read_anything(struct definition_reader *reader, const struct node *value,
+                         const char *path, void *member)
 {
     (void)reader;
     (void)value;
@@ -112,8 +129,8 @@ static int read_anything(struct definition_reader *reader, const struct node *va
 }
 
 /* kind, name and that there is nothing else but spec. */
-static int read_head(struct definition_reader *reader, const struct node *document, const char *kind, const char *name,
-                     struct head *head)
+static int read_head(struct definition_reader *reader, const struct node *document,
+                     const char *kind, const char *name, struct head *head)
 {
     const struct definition_key keys[] = {
         {"kind", definition_read_text, offsetof(struct head, kind), kind == NULL},
@@ -128,15 +145,19 @@ static int read_head(struct definition_reader *reader, const struct node *docume
     const char *found = where != NULL ? definition_kind(head->kind) : kind;
     if (found == NULL) {
         const char *near = suggest(head->kind, titles, ARRAY_SIZE(titles));
-        return definition_refuse(reader, where, "unknown kind '%.60s', line %d: %s%s%s", head->kind, where->line,
-                                 near ? "did you mean '" : "it takes Application, Production, Agent or Connection", near ? near : "",
-                                 near ? "'?" : "");
+        return definition_refuse(
+            reader, where, "unknown kind '%.60s', line %d: %s%s%s", head->kind, where->line,
+            near ? "did you mean '" : "it takes Application, Production, Agent or Connection",
+            near ? near : "", near ? "'?" : "");
     }
     if (kind != NULL && strcmp(found, kind) != 0) {
-        return definition_refuse(reader, where, "the document says kind %s, the address says %s", head->kind, kind);
+        return definition_refuse(reader, where, "the document says kind %s, the address says %s",
+                                 head->kind, kind);
     }
     if (name != NULL && head->name[0] != '\0' && strcmp(head->name, name) != 0) {
-        return definition_refuse(reader, document, "the document says name '%.100s', the address says '%.100s'", head->name, name);
+        return definition_refuse(reader, document,
+                                 "the document says name '%.100s', the address says '%.100s'",
+                                 head->name, name);
     }
     definition_set_text(&head->kind, found);
     if (head->name[0] == '\0') {
@@ -145,10 +166,12 @@ static int read_head(struct definition_reader *reader, const struct node *docume
     return 0;
 }
 
-static int read_spec(struct definition_reader *reader, const struct node *document, Engenho__Definition *definition)
+static int read_spec(struct definition_reader *reader, const struct node *document,
+                     Engenho__Definition *definition)
 {
-    static int (*const readers[])(struct definition_reader *, const struct node *, Engenho__Definition *) = {
-        read_application, read_production, read_agent, read_connection};
+    static int (*const readers[])(struct definition_reader *, const struct node *,
+                                  Engenho__Definition *) = {read_application, read_production,
+                                                            read_agent, read_connection};
     struct node empty = {.type = NODE_MAP, .line = document->line};
     const struct node *spec = node_get(document, "spec");
     if (spec == NULL || spec->type == NODE_NULL) {
@@ -160,15 +183,19 @@ static int read_spec(struct definition_reader *reader, const struct node *docume
             return result;
         }
     }
-    return definition_refuse(reader, document, "a package is not applied: deploy it with `engenho deploy %.60s PATH`", definition->name);
+    return definition_refuse(reader, document,
+                             "a package is not applied: deploy it with `engenho deploy %.60s PATH`",
+                             definition->name);
 }
 
-static int write_spec(struct definition_reader *reader, const struct node *document, Engenho__Definition *definition)
+static int write_spec(struct definition_reader *reader, const struct node *document,
+                      Engenho__Definition *definition)
 {
     struct buf json;
     struct node *spec = node_new(NODE_MAP, 0);
     const struct node *source = node_get(document, "spec");
-    for (const struct node *child = source != NULL ? source->first : NULL; child != NULL; child = child->next) {
+    for (const struct node *child = source != NULL ? source->first : NULL; child != NULL;
+         child = child->next) {
         if (strcmp(child->key, "started") != 0) {
             node_add(spec, child->key, node_copy(child));
         }
@@ -178,15 +205,17 @@ static int write_spec(struct definition_reader *reader, const struct node *docum
     if (result == 0) {
         definition->spec_json = memory_copy(json.data, json.length);
     } else {
-        result = definition_refuse(reader, document, "the spec is too large: %d bytes as JSON at most", SPEC_BYTES_MAX);
+        result = definition_refuse(
+            reader, document, "the spec is too large: %d bytes as JSON at most", SPEC_BYTES_MAX);
     }
     buf_release(&json);
     node_free(spec);
     return result;
 }
 
-int definition_parse(const struct node *document, const char *kind, const char *name, const struct definition_checks *checks,
-                     Engenho__Definition **ret_definition, int *ret_started, int *ret_line, struct error *error)
+int definition_parse(const struct node *document, const char *kind, const char *name,
+                     const struct definition_checks *checks, Engenho__Definition **ret_definition,
+                     int *ret_started, int *ret_line, struct error *error)
 {
     struct definition_reader reader = {.checks = checks, .error = error, .started = -1};
     struct head head = {(char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string};

@@ -55,7 +55,8 @@ static DEFINITION_READ(dates)
 {
     struct dates_member *target = member;
     if (value->type != NODE_LIST || value->count == 0 || value->count > DATES_MAX) {
-        return definition_refuse(reader, value, "%s, line %d, must be a list of 1 to %d times", path, value->line, DATES_MAX);
+        return definition_refuse(reader, value, "%s, line %d, must be a list of 1 to %d times",
+                                 path, value->line, DATES_MAX);
     }
     target->list = memory_new(value->count, sizeof *target->list);
     for (const struct node *child = value->first; child != NULL; child = child->next) {
@@ -86,10 +87,12 @@ static DEFINITION_READ(misfire)
     static const struct definition_key keys[] = {
         {"policy", definition_read_policy, offsetof(Engenho__ScheduleTrigger, misfire), true},
         {"max", definition_read_count, offsetof(Engenho__ScheduleTrigger, misfire_max), false},
-        {"within", definition_read_duration, offsetof(Engenho__ScheduleTrigger, misfire_within_us), false},
+        {"within", definition_read_duration, offsetof(Engenho__ScheduleTrigger, misfire_within_us),
+         false},
     };
     if (value->type == NODE_TEXT) {
-        return definition_read_policy(reader, value, path, (char *)member + offsetof(Engenho__ScheduleTrigger, misfire));
+        return definition_read_policy(reader, value, path,
+                                      (char *)member + offsetof(Engenho__ScheduleTrigger, misfire));
     }
     return definition_read_map(reader, value, path, keys, ARRAY_SIZE(keys), member);
 }
@@ -102,36 +105,48 @@ static DEFINITION_READ(overlap)
     return word < 0 ? word : 0;
 }
 
-static int check_schedule(struct definition_reader *reader, const struct node *value, const char *path,
-                          const Engenho__ScheduleTrigger *schedule)
+static int check_schedule(struct definition_reader *reader, const struct node *value,
+                          const char *path, const Engenho__ScheduleTrigger *schedule)
 {
-    int kinds = (node_get(value, "cron") != NULL) + (schedule->every_us != 0) + (schedule->n_dates_us != 0);
+    int kinds =
+        (node_get(value, "cron") != NULL) + (schedule->every_us != 0) + (schedule->n_dates_us != 0);
     if (kinds != 1) {
-        return definition_refuse(reader, value, "%s, line %d, needs one of cron, every and dates, not %s", path, value->line,
-                                 kinds == 0 ? "none" : "several");
+        return definition_refuse(reader, value,
+                                 "%s, line %d, needs one of cron, every and dates, not %s", path,
+                                 value->line, kinds == 0 ? "none" : "several");
     }
     if (schedule->every_us != 0 && schedule->every_us < SECOND_US) {
-        return definition_refuse(reader, value, "%s.every, line %d, is shorter than 1s, which is the shortest", path, value->line);
-    }
-    if (schedule->time_zone[0] != '\0' && node_get(value, "cron") == NULL) {
-        return definition_refuse(reader, value, "%s.timeZone, line %d, has a meaning for cron only: remove it", path, value->line);
-    }
-    if (schedule->n_dates_us != 0 && (schedule->first_us != 0 || schedule->last_us != 0)) {
-        return definition_refuse(reader, value, "%s, line %d: first and last are for cron and every: leave dates out of the list",
+        return definition_refuse(reader, value,
+                                 "%s.every, line %d, is shorter than 1s, which is the shortest",
                                  path, value->line);
     }
-    if (schedule->first_us != 0 && schedule->last_us != 0 && schedule->last_us < schedule->first_us) {
-        return definition_refuse(reader, value, "%s, line %d: last is before first, so it would never fire", path, value->line);
+    if (schedule->time_zone[0] != '\0' && node_get(value, "cron") == NULL) {
+        return definition_refuse(reader, value,
+                                 "%s.timeZone, line %d, has a meaning for cron only: remove it",
+                                 path, value->line);
+    }
+    if (schedule->n_dates_us != 0 && (schedule->first_us != 0 || schedule->last_us != 0)) {
+        return definition_refuse(
+            reader, value,
+            "%s, line %d: first and last are for cron and every: leave dates out of the list", path,
+            value->line);
+    }
+    if (schedule->first_us != 0 && schedule->last_us != 0 &&
+        schedule->last_us < schedule->first_us) {
+        return definition_refuse(reader, value,
+                                 "%s, line %d: last is before first, so it would never fire", path,
+                                 value->line);
     }
     return 0;
 }
 
-static int read_schedule(struct definition_reader *reader, const struct node *value, const char *path,
-                         Engenho__Production *production)
+static int read_schedule(struct definition_reader *reader, const struct node *value,
+                         const char *path, Engenho__Production *production)
 {
     static const struct definition_key keys[] = {
         {"cron", definition_read_cron, offsetof(Engenho__ScheduleTrigger, cron), false},
-        {"timeZone", definition_read_time_zone, offsetof(Engenho__ScheduleTrigger, time_zone), false},
+        {"timeZone", definition_read_time_zone, offsetof(Engenho__ScheduleTrigger, time_zone),
+         false},
         {"every", definition_read_duration, offsetof(Engenho__ScheduleTrigger, every_us), false},
         {"first", definition_read_instant, offsetof(Engenho__ScheduleTrigger, first_us), false},
         {"last", definition_read_instant, offsetof(Engenho__ScheduleTrigger, last_us), false},
@@ -167,11 +182,14 @@ static DEFINITION_READ(trigger)
     static const char *const later[] = {"event", "transition"};
     static const struct {
         const char *name;
-        int (*read)(struct definition_reader *reader, const struct node *value, const char *path, Engenho__Production *production);
+        int (*read)(struct definition_reader *reader, const struct node *value, const char *path,
+                    Engenho__Production *production);
     } kinds[] = {{"data", read_data}, {"schedule", read_schedule}};
     char text[DEFINITION_PATH_BYTES];
     if (value->type != NODE_MAP || value->count != 1) {
-        return definition_refuse(reader, value, "%s, line %d, must be a map with one of data and schedule", path, value->line);
+        return definition_refuse(reader, value,
+                                 "%s, line %d, must be a map with one of data and schedule", path,
+                                 value->line);
     }
     const struct node *child = value->first;
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -181,12 +199,15 @@ static DEFINITION_READ(trigger)
     }
     for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
         if (!strcmp(child->key, later[i])) {
-            return definition_refuse(reader, child, "%s.%s, line %d: this version starts productions by data and schedule only",
-                                     path, child->key, child->line);
+            return definition_refuse(
+                reader, child,
+                "%s.%s, line %d: this version starts productions by data and schedule only", path,
+                child->key, child->line);
         }
     }
-    return definition_refuse(reader, child, "unknown key '%.100s' in %s, line %d: it takes data or schedule", child->key, path,
-                             child->line);
+    return definition_refuse(reader, child,
+                             "unknown key '%.100s' in %s, line %d: it takes data or schedule",
+                             child->key, path, child->line);
 }
 
 static DEFINITION_READ(retries)
@@ -199,7 +220,8 @@ static DEFINITION_READ(retries)
     Engenho__Production *production = member;
     int result = definition_read_map(reader, value, path, keys, ARRAY_SIZE(keys), production);
     if (result == 0 && production->retries > RETRIES_MAX) {
-        return definition_refuse(reader, value, "%s.count, line %d, is above %d", path, value->line, RETRIES_MAX);
+        return definition_refuse(reader, value, "%s.count, line %d, is above %d", path, value->line,
+                                 RETRIES_MAX);
     }
     return result;
 }
@@ -222,7 +244,8 @@ static DEFINITION_READ(pools)
 {
     struct texts_member *target = member;
     if (value->type != NODE_LIST || value->count == 0 || value->count > 16) {
-        return definition_refuse(reader, value, "%s, line %d, must be a list of 1 to 16 pools", path, value->line);
+        return definition_refuse(reader, value, "%s, line %d, must be a list of 1 to 16 pools",
+                                 path, value->line);
     }
     target->list = memory_new(value->count, sizeof *target->list);
     for (const struct node *child = value->first; child != NULL; child = child->next) {
@@ -246,7 +269,8 @@ static DEFINITION_READ(seat)
 
 static DEFINITION_READ(breaker)
 {
-    static const struct definition_key keys[] = {{"failures", definition_read_count, PRODUCTION(breaker_failures), true}};
+    static const struct definition_key keys[] = {
+        {"failures", definition_read_count, PRODUCTION(breaker_failures), true}};
     return definition_read_map(reader, value, path, keys, ARRAY_SIZE(keys), member);
 }
 
@@ -260,27 +284,38 @@ static DEFINITION_READ(started)
 }
 
 /* What single values can't tell. */
-static int check(struct definition_reader *reader, const struct node *spec, const Engenho__Production *production)
+static int check(struct definition_reader *reader, const struct node *spec,
+                 const Engenho__Production *production)
 {
     const Engenho__ScheduleTrigger *schedule =
-        production->trigger_case == ENGENHO__PRODUCTION__TRIGGER_SCHEDULE ? production->schedule : NULL;
+        production->trigger_case == ENGENHO__PRODUCTION__TRIGGER_SCHEDULE ? production->schedule
+                                                                          : NULL;
     if (schedule != NULL && schedule->overlap == ENGENHO__OVERLAP_POLICY__OVERLAP_POLICY_PARALLEL &&
         production->ordering != ENGENHO__ORDERING__ORDERING_NONE) {
-        return definition_refuse(reader, spec, "spec.trigger.schedule.overlap, line %d: parallel needs ordering: none", spec->line);
+        return definition_refuse(
+            reader, spec, "spec.trigger.schedule.overlap, line %d: parallel needs ordering: none",
+            spec->line);
     }
     if (production->ordering == ENGENHO__ORDERING__ORDERING_KEY &&
         production->trigger_case != ENGENHO__PRODUCTION__TRIGGER_DATA) {
-        return definition_refuse(reader, spec, "spec.ordering, line %d: key needs a data trigger, which has a variable to order by: "
-                                 "write production or none", spec->line);
+        return definition_refuse(
+            reader, spec,
+            "spec.ordering, line %d: key needs a data trigger, which has a variable to order by: "
+            "write production or none",
+            spec->line);
     }
     if (production->ordering == ENGENHO__ORDERING__ORDERING_NONE && production->state) {
-        return definition_refuse(reader, spec, "spec.state, line %d: executions side by side (ordering: none) share no userCache: "
-                                 "remove one of the two", spec->line);
+        return definition_refuse(
+            reader, spec,
+            "spec.state, line %d: executions side by side (ordering: none) share no userCache: "
+            "remove one of the two",
+            spec->line);
     }
     return 0;
 }
 
-int definition_read_production(struct definition_reader *reader, const struct node *spec, Engenho__Production *production)
+int definition_read_production(struct definition_reader *reader, const struct node *spec,
+                               Engenho__Production *production)
 {
     static const struct definition_key keys[] = {
         {"application", definition_read_name, PRODUCTION(application), true},

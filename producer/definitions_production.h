@@ -6,7 +6,10 @@
 
 #include "producer/definitions_reader.h"
 
-/* Read the spec into an initialised message. Returns 0, or -EINVAL with a sentence and line in the reader. */
+/*
+ * Read the spec into an initialised message. Returns 0, or -EINVAL with a sentence and line in the
+ * reader.
+ */
 MUST_CHECK int definition_read_production(struct definition_reader *reader, const struct node *spec,
                                           Engenho__Production *production);
 

@@ -19,7 +19,8 @@
 #define PARAMETERS_MAX 200
 #define PARAMETER_BYTES_MAX 65536
 
-int definition_refuse(struct definition_reader *reader, const struct node *where, const char *format, ...)
+int definition_refuse(struct definition_reader *reader, const struct node *where,
+                      const char *format, ...)
 {
     char text[ERROR_TEXT_BYTES_MAX];
     va_list arguments;
@@ -54,11 +55,12 @@ void definition_set_text(char **member, const char *text)
     *member = memory_copy_text(text);
 }
 
-static int wrong_type(struct definition_reader *reader, const struct node *value, const char *path, const char *wanted)
+static int wrong_type(struct definition_reader *reader, const struct node *value, const char *path,
+                      const char *wanted)
 {
     char line[32];
-    return definition_refuse(reader, value, "%s must be %s, not %s%s", path, wanted, node_type_name(value->type),
-                             at_line(value, line));
+    return definition_refuse(reader, value, "%s must be %s, not %s%s", path, wanted,
+                             node_type_name(value->type), at_line(value, line));
 }
 
 static int unknown_key(struct definition_reader *reader, const struct node *child, const char *path,
@@ -68,16 +70,17 @@ static int unknown_key(struct definition_reader *reader, const struct node *chil
     char line[32], all[512] = "";
     for (size_t i = 0; i < count; i++) {
         names[i] = keys[i].name;
-        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i > 0 ? ", " : "", keys[i].name);
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i > 0 ? ", " : "",
+                 keys[i].name);
     }
     const char *near = suggest(child->key, names, count);
     const char *where = path[0] != '\0' ? path : "the document";
     if (near != NULL) {
-        return definition_refuse(reader, child, "unknown key '%.100s' in %s%s: did you mean '%s'?", child->key, where,
-                                 at_line(child, line), near);
+        return definition_refuse(reader, child, "unknown key '%.100s' in %s%s: did you mean '%s'?",
+                                 child->key, where, at_line(child, line), near);
     }
-    return definition_refuse(reader, child, "unknown key '%.100s' in %s%s: it takes %s", child->key, where,
-                             at_line(child, line), all);
+    return definition_refuse(reader, child, "unknown key '%.100s' in %s%s: it takes %s", child->key,
+                             where, at_line(child, line), all);
 }
 
 int definition_read_map(struct definition_reader *reader, const struct node *map, const char *path,
@@ -95,15 +98,16 @@ int definition_read_map(struct definition_reader *reader, const struct node *map
         if (i == count) {
             return unknown_key(reader, child, path, keys, count);
         }
-        int result = keys[i].read(reader, child, definition_path(text, path, child->key), (char *)message + keys[i].offset);
+        int result = keys[i].read(reader, child, definition_path(text, path, child->key),
+                                  (char *)message + keys[i].offset);
         if (result != 0) {
             return result;
         }
     }
     for (size_t i = 0; i < count; i++) {
         if (keys[i].required && node_get(map, keys[i].name) == NULL) {
-            return definition_refuse(reader, map, "%s is missing%s", definition_path(text, path, keys[i].name),
-                                     at_line(map, line));
+            return definition_refuse(reader, map, "%s is missing%s",
+                                     definition_path(text, path, keys[i].name), at_line(map, line));
         }
     }
     return 0;
@@ -116,7 +120,8 @@ DEFINITION_READ(text)
         return wrong_type(reader, value, path, "text (in quotes where it looks like a number)");
     }
     if (strlen(value->text) > TEXT_BYTES_MAX) {
-        return definition_refuse(reader, value, "%s is too long%s: %d bytes at most", path, at_line(value, line), TEXT_BYTES_MAX);
+        return definition_refuse(reader, value, "%s is too long%s: %d bytes at most", path,
+                                 at_line(value, line), TEXT_BYTES_MAX);
     }
     definition_set_text(member, value->text);
     return 0;
@@ -127,8 +132,9 @@ DEFINITION_READ(name)
     char line[32];
     int result = definition_read_text(reader, value, path, member);
     if (result == 0 && !name_is_valid(value->text)) {
-        return definition_refuse(reader, value, "%s is not a name%s: 1 to %d bytes of UTF-8 without control characters", path,
-                                 at_line(value, line), NAME_BYTES_MAX);
+        return definition_refuse(
+            reader, value, "%s is not a name%s: 1 to %d bytes of UTF-8 without control characters",
+            path, at_line(value, line), NAME_BYTES_MAX);
     }
     return result;
 }
@@ -138,8 +144,9 @@ DEFINITION_READ(agent)
     char line[32];
     int result = definition_read_text(reader, value, path, member);
     if (result == 0 && !name_is_agent(value->text)) {
-        return definition_refuse(reader, value, "%s '%.60s' is not an agent's name%s: 1 to %d of a-z, 0-9 and -", path,
-                                 value->text, at_line(value, line), AGENT_NAME_BYTES_MAX);
+        return definition_refuse(reader, value,
+                                 "%s '%.60s' is not an agent's name%s: 1 to %d of a-z, 0-9 and -",
+                                 path, value->text, at_line(value, line), AGENT_NAME_BYTES_MAX);
     }
     return result;
 }
@@ -176,8 +183,8 @@ DEFINITION_READ(count)
         return wrong_type(reader, value, path, "a whole number");
     }
     if (value->integer < 0 || value->integer > COUNT_MAX) {
-        return definition_refuse(reader, value, "%s is %" PRId64 "%s: it takes 0 to %d", path, value->integer,
-                                 at_line(value, line), COUNT_MAX);
+        return definition_refuse(reader, value, "%s is %" PRId64 "%s: it takes 0 to %d", path,
+                                 value->integer, at_line(value, line), COUNT_MAX);
     }
     *(uint32_t *)member = (uint32_t)value->integer;
     return 0;
@@ -188,8 +195,9 @@ DEFINITION_READ(wait)
     char line[32];
     int64_t us = 0;
     if (value->type != NODE_TEXT || duration_parse(value->text, &us) != 0 || us < 0) {
-        return definition_refuse(reader, value, "%s is not a duration%s: write 60s, 30m, 12h, 7d or ddd.hh:mm:ss", path,
-                                 at_line(value, line));
+        return definition_refuse(reader, value,
+                                 "%s is not a duration%s: write 60s, 30m, 12h, 7d or ddd.hh:mm:ss",
+                                 path, at_line(value, line));
     }
     *(int64_t *)member = us;
     return 0;
@@ -200,7 +208,8 @@ DEFINITION_READ(duration)
     char line[32];
     int result = definition_read_wait(reader, value, path, member);
     if (result == 0 && *(int64_t *)member == 0) {
-        return definition_refuse(reader, value, "%s is 0%s: it must be longer", path, at_line(value, line));
+        return definition_refuse(reader, value, "%s is 0%s: it must be longer", path,
+                                 at_line(value, line));
     }
     return result;
 }
@@ -210,7 +219,8 @@ DEFINITION_READ(instant)
     char line[32];
     int64_t us = 0;
     if (value->type != NODE_TEXT || instant_parse(value->text, &us) != 0) {
-        return definition_refuse(reader, value, "%s is not a time%s: write it as 2026-01-31T12:00:00Z", path,
+        return definition_refuse(reader, value,
+                                 "%s is not a time%s: write it as 2026-01-31T12:00:00Z", path,
                                  at_line(value, line));
     }
     *(int64_t *)member = us;
@@ -238,7 +248,8 @@ DEFINITION_READ(size64)
         }
     }
     if (!good) {
-        return definition_refuse(reader, value, "%s is not a size%s: write bytes, or 64KiB, 16MiB, 1GiB", path,
+        return definition_refuse(reader, value,
+                                 "%s is not a size%s: write bytes, or 64KiB, 16MiB, 1GiB", path,
                                  at_line(value, line));
     }
     *(uint64_t *)member = number;
@@ -251,7 +262,8 @@ DEFINITION_READ(size32)
     char line[32];
     int result = definition_read_size64(reader, value, path, &number);
     if (result == 0 && number > UINT32_C(1) << 30) {
-        return definition_refuse(reader, value, "%s is too large%s: 1GiB at most", path, at_line(value, line));
+        return definition_refuse(reader, value, "%s is too large%s: 1GiB at most", path,
+                                 at_line(value, line));
     }
     if (result == 0) {
         *(uint32_t *)member = (uint32_t)number;
@@ -297,8 +309,8 @@ DEFINITION_READ(parameters)
         return wrong_type(reader, value, path, "a map of names and values");
     }
     if (value->count > PARAMETERS_MAX) {
-        return definition_refuse(reader, value, "%s has too many parameters%s: %d at most", path, at_line(value, line),
-                                 PARAMETERS_MAX);
+        return definition_refuse(reader, value, "%s has too many parameters%s: %d at most", path,
+                                 at_line(value, line), PARAMETERS_MAX);
     }
     Engenho__Parameter **list = memory_new(value->count + 1, sizeof *list);
     size_t count = 0;
@@ -306,8 +318,10 @@ DEFINITION_READ(parameters)
         list[count] = name_is_valid(child->key) ? new_parameter(child) : NULL;
         if (list[count] == NULL) {
             free_parameters(list, count);
-            return definition_refuse(reader, child, "%s.%.100s can't be a parameter%s: a name is 1 to %d bytes, a value %d bytes",
-                                     path, child->key, at_line(child, line), NAME_BYTES_MAX, PARAMETER_BYTES_MAX);
+            return definition_refuse(
+                reader, child,
+                "%s.%.100s can't be a parameter%s: a name is 1 to %d bytes, a value %d bytes", path,
+                child->key, at_line(child, line), NAME_BYTES_MAX, PARAMETER_BYTES_MAX);
         }
         count++;
     }
@@ -316,7 +330,8 @@ DEFINITION_READ(parameters)
     return 0;
 }
 
-int definition_parameters(const struct node *map, size_t *ret_count, Engenho__Parameter ***ret_parameters, struct error *error)
+int definition_parameters(const struct node *map, size_t *ret_count,
+                          Engenho__Parameter ***ret_parameters, struct error *error)
 {
     struct definition_reader reader = {.error = error};
     struct parameters_member member = {0};
@@ -328,15 +343,19 @@ int definition_parameters(const struct node *map, size_t *ret_count, Engenho__Pa
     return result;
 }
 
-int definition_read_word(struct definition_reader *reader, const struct node *value, const char *path,
-                         const char *const *words, size_t count)
+int definition_read_word(struct definition_reader *reader, const struct node *value,
+                         const char *path, const char *const *words, size_t count)
 {
     char all[200] = "", line[32];
     for (size_t i = 0; i < count; i++) {
         if (value->type == NODE_TEXT && !strcmp(value->text, words[i])) {
             return (int)i;
         }
-        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ", words[i]);
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s",
+                 i == 0           ? ""
+                 : i + 1 == count ? " or "
+                                  : ", ",
+                 words[i]);
     }
     return definition_refuse(reader, value, "%s takes %s%s", path, all, at_line(value, line));
 }

@@ -6,7 +6,10 @@
 
 #include "common/memory.h"
 
-/* Depth is bounded before we come here: jansson's own limit is 2,048, so it is checked while walking. */
+/*
+ * Depth is bounded before we come here: jansson's own limit is 2,048, so it is checked while
+ * walking.
+ */
 static int convert(const json_t *json, int depth, size_t *nodes, struct node **ret_node)
 {
     const char *key;
@@ -15,7 +18,8 @@ static int convert(const json_t *json, int depth, size_t *nodes, struct node **r
     int result = 0;
     struct node *child;
     if (depth > NODE_DEPTH_MAX || ++*nodes > DOCUMENT_NODES_MAX ||
-        (json_is_object(json) && json_object_size(json) > NODE_KEYS_MAX) || json_array_size(json) > NODE_CHILDREN_MAX) {
+        (json_is_object(json) && json_object_size(json) > NODE_KEYS_MAX) ||
+        json_array_size(json) > NODE_CHILDREN_MAX) {
         return -EFBIG;
     }
     struct node *node = node_new(NODE_NULL, 0);
@@ -41,7 +45,8 @@ static int convert(const json_t *json, int depth, size_t *nodes, struct node **r
         break;
     case JSON_ARRAY:
         node->type = NODE_LIST;
-        json_array_foreach(json, index, value) {
+        json_array_foreach(json, index, value)
+        {
             result = convert(value, depth + 1, nodes, &child);
             if (result != 0) {
                 break;
@@ -51,7 +56,8 @@ static int convert(const json_t *json, int depth, size_t *nodes, struct node **r
         break;
     case JSON_OBJECT:
         node->type = NODE_MAP;
-        json_object_foreach((json_t *)json, key, value) {
+        json_object_foreach((json_t *)json, key, value)
+        {
             result = convert(value, depth + 1, nodes, &child);
             if (result != 0) {
                 break;
@@ -74,13 +80,16 @@ int document_parse_json(const char *text, size_t bytes, struct node **ret_node, 
     size_t nodes = 0;
     json_t *json = json_loadb(text, bytes, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
     if (json == NULL) {
-        return error_set(error, -EINVAL, "not JSON: %s, line %d, column %d", why.text, why.line, why.column);
+        return error_set(error, -EINVAL, "not JSON: %s, line %d, column %d", why.text, why.line,
+                         why.column);
     }
     int result = convert(json, 1, &nodes, ret_node);
     json_decref(json);
     if (result == -EFBIG) {
-        return error_set(error, -EINVAL, "the JSON is too large: %d levels, %d keys in an object, %d values in a list at most",
-                         NODE_DEPTH_MAX, NODE_KEYS_MAX, NODE_CHILDREN_MAX);
+        return error_set(
+            error, -EINVAL,
+            "the JSON is too large: %d levels, %d keys in an object, %d values in a list at most",
+            NODE_DEPTH_MAX, NODE_KEYS_MAX, NODE_CHILDREN_MAX);
     }
     return result;
 }

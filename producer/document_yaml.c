@@ -11,8 +11,9 @@
 
 struct reader {
     yaml_parser_t parser;
-    struct node *stack[NODE_DEPTH_MAX]; /* [0] is the list of documents; the open maps and lists below it */
-    char *keys[NODE_DEPTH_MAX];         /* of an open map: the key whose value comes next */
+    /* [0] is the list of documents; the open maps and lists below it */
+    struct node *stack[NODE_DEPTH_MAX];
+    char *keys[NODE_DEPTH_MAX]; /* of an open map: the key whose value comes next */
     int depth;
     size_t nodes;
     struct error *error;
@@ -40,8 +41,8 @@ static bool read_real(const char *text, double *ret_value)
 {
     char *end;
     const char *start = text + (text[0] == '-' || text[0] == '+');
-    if ((!isdigit((unsigned char)start[0]) && start[0] != '.') || strspn(start, "0123456789.eE+-") != strlen(start) ||
-        strpbrk(start, "0123456789") == NULL) {
+    if ((!isdigit((unsigned char)start[0]) && start[0] != '.') ||
+        strspn(start, "0123456789.eE+-") != strlen(start) || strpbrk(start, "0123456789") == NULL) {
         return false;
     }
     *ret_value = strtod(text, &end);
@@ -53,7 +54,8 @@ static struct node *scalar(const yaml_event_t *event)
     const char *text = (const char *)event->data.scalar.value;
     struct node *node = node_new(NODE_TEXT, line_of(event));
     if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-        if (text[0] == '\0' || !strcmp(text, "~") || !strcmp(text, "null") || !strcmp(text, "Null") || !strcmp(text, "NULL")) {
+        if (text[0] == '\0' || !strcmp(text, "~") || !strcmp(text, "null") ||
+            !strcmp(text, "Null") || !strcmp(text, "NULL")) {
             node->type = NODE_NULL;
         } else if (!strcmp(text, "true") || !strcmp(text, "True") || !strcmp(text, "TRUE")) {
             node->type = NODE_BOOL;
@@ -77,11 +79,14 @@ static int add_value(struct reader *reader, struct node *node)
 {
     struct node *parent = reader->stack[reader->depth];
     char **key = &reader->keys[reader->depth];
-    if (++reader->nodes > DOCUMENT_NODES_MAX || parent->count >= (parent->type == NODE_MAP ? NODE_KEYS_MAX : NODE_CHILDREN_MAX)) {
+    if (++reader->nodes > DOCUMENT_NODES_MAX ||
+        parent->count >= (parent->type == NODE_MAP ? NODE_KEYS_MAX : NODE_CHILDREN_MAX)) {
         int line = node->line;
         node_free(node);
-        return error_set(reader->error, -EINVAL, "the document is too large, line %d: %d keys in a map, %d items in a list at most",
-                         line, NODE_KEYS_MAX, NODE_CHILDREN_MAX);
+        return error_set(
+            reader->error, -EINVAL,
+            "the document is too large, line %d: %d keys in a map, %d items in a list at most",
+            line, NODE_KEYS_MAX, NODE_CHILDREN_MAX);
     }
     node_add(parent, *key, node);
     free(*key);
@@ -96,7 +101,8 @@ static int take_key(struct reader *reader, const yaml_event_t *event)
         return error_set(reader->error, -EINVAL, "a key must be text, line %d", line_of(event));
     }
     if (node_get(reader->stack[reader->depth], text) != NULL) {
-        return error_set(reader->error, -EINVAL, "key '%s' is there twice, line %d: remove one", text, line_of(event));
+        return error_set(reader->error, -EINVAL, "key '%s' is there twice, line %d: remove one",
+                         text, line_of(event));
     }
     reader->keys[reader->depth] = memory_copy_text(text);
     return 0;
@@ -105,7 +111,8 @@ static int take_key(struct reader *reader, const yaml_event_t *event)
 static int open_value(struct reader *reader, const yaml_event_t *event, enum node_type type)
 {
     if (reader->depth + 1 >= NODE_DEPTH_MAX) {
-        return error_set(reader->error, -EINVAL, "nested too deep, line %d: %d levels at most", line_of(event), NODE_DEPTH_MAX);
+        return error_set(reader->error, -EINVAL, "nested too deep, line %d: %d levels at most",
+                         line_of(event), NODE_DEPTH_MAX);
     }
     struct node *node = node_new(type, line_of(event));
     int result = add_value(reader, node);
@@ -135,7 +142,8 @@ static int take(struct reader *reader, const yaml_event_t *event)
     bool opens = event->type == YAML_SCALAR_EVENT || event->type == YAML_SEQUENCE_START_EVENT ||
                  event->type == YAML_MAPPING_START_EVENT;
     if (has_tag(event)) {
-        return error_set(reader->error, -EINVAL, "anchors, aliases and tags are not taken, line %d: write the value itself",
+        return error_set(reader->error, -EINVAL,
+                         "anchors, aliases and tags are not taken, line %d: write the value itself",
                          line_of(event));
     }
     if (opens && parent->type == NODE_MAP && reader->keys[reader->depth] == NULL) {
@@ -144,7 +152,8 @@ static int take(struct reader *reader, const yaml_event_t *event)
     switch (event->type) {
     case YAML_SCALAR_EVENT:
         if (event->data.scalar.length != strlen((const char *)event->data.scalar.value)) {
-            return error_set(reader->error, -EINVAL, "a text with a NUL character is not taken, line %d", line_of(event));
+            return error_set(reader->error, -EINVAL,
+                             "a text with a NUL character is not taken, line %d", line_of(event));
         }
         if (reader->depth == 0 && event->data.scalar.length == 0) {
             return 0; /* an empty document */
@@ -179,7 +188,8 @@ int document_parse_yaml(const char *text, size_t bytes, struct node **ret_list, 
         if (!yaml_parser_parse(&reader.parser, &event)) {
             result = error_set(error, -EINVAL, "not YAML: %s, line %zu, column %zu",
                                reader.parser.problem ? reader.parser.problem : "out of memory",
-                               reader.parser.problem_mark.line + 1, reader.parser.problem_mark.column + 1);
+                               reader.parser.problem_mark.line + 1,
+                               reader.parser.problem_mark.column + 1);
             break;
         }
         ended = event.type == YAML_STREAM_END_EVENT;

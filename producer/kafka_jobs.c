@@ -57,9 +57,14 @@ void kafka_job_free(struct kafka_job *job)
 
 static int failed(struct kafka_job *job, rd_kafka_resp_err_t code)
 {
-    int result = code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT ? -ETIMEDOUT
-                 : code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ? -ENOENT : -EIO;
-    return error_set(&job->error, result, "kafka, topic %s: %s", job->topic, rd_kafka_err2str(code));
+    int result = code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT
+                     ? -ETIMEDOUT
+                 : code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+                     ? -ENOENT
+                     : -EIO;
+    return error_set(&job->error, result, "kafka, topic %s: %s", job->topic,
+                     rd_kafka_err2str(code));
 }
 
 static int find_size(rd_kafka_t *client, struct kafka_job *job)
@@ -78,21 +83,24 @@ static int find_size(rd_kafka_t *client, struct kafka_job *job)
         code = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     }
     if (job->partitions > KAFKA_JOB_PARTITIONS_MAX) {
-        return error_set(&job->error, -EIO, "topic %s has %d partitions: %d at most are read", job->topic, job->partitions,
-                         KAFKA_JOB_PARTITIONS_MAX);
+        return error_set(&job->error, -EIO, "topic %s has %d partitions: %d at most are read",
+                         job->topic, job->partitions, KAFKA_JOB_PARTITIONS_MAX);
     }
     for (int i = 0; i < job->partitions && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        code = rd_kafka_query_watermark_offsets(client, job->topic, i, &job->low[i], &job->high[i], CALL_MS);
+        code = rd_kafka_query_watermark_offsets(client, job->topic, i, &job->low[i], &job->high[i],
+                                                CALL_MS);
     }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : failed(job, code);
 }
 
 /* From where each partition is read, into a list for assign. */
-static int find_start(rd_kafka_t *client, struct kafka_job *job, rd_kafka_topic_partition_list_t *list)
+static int find_start(rd_kafka_t *client, struct kafka_job *job,
+                      rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < job->partitions; i++) {
         if (job->only < 0 || job->only == i) {
-            rd_kafka_topic_partition_list_add(list, job->topic, i)->offset = job->since_ms > 0 ? job->since_ms : 0;
+            rd_kafka_topic_partition_list_add(list, job->topic, i)->offset =
+                job->since_ms > 0 ? job->since_ms : 0;
         }
     }
     if (job->kind == KAFKA_JOB_PAGE && job->since_ms > 0) {
@@ -108,7 +116,8 @@ static int find_start(rd_kafka_t *client, struct kafka_job *job, rd_kafka_topic_
             int64_t first = job->high[number] - (int64_t)job->records_max;
             partition->offset = first > job->low[number] ? first : job->low[number];
         } else if (job->from[number] >= 0) {
-            partition->offset = job->from[number] > job->low[number] ? job->from[number] : job->low[number];
+            partition->offset =
+                job->from[number] > job->low[number] ? job->from[number] : job->low[number];
         } else if (partition->offset < 0) {
             partition->offset = job->high[number]; /* nothing is that new */
         } else if (partition->offset < job->low[number]) {
@@ -131,7 +140,8 @@ static void copy_headers(const rd_kafka_message_t *message, struct kafka_page_re
     size_t count = rd_kafka_header_cnt(headers);
     record->headers = memory_new(2 * count + 1, sizeof *record->headers);
     for (size_t i = 0; i < count; i++) {
-        if (rd_kafka_header_get_all(headers, i, &name, &value, &bytes) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (rd_kafka_header_get_all(headers, i, &name, &value, &bytes) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR) {
             record->headers[2 * record->headers_count] = memory_copy_text(name);
             record->headers[2 * record->headers_count + 1] = memory_copy(value, bytes);
             record->headers_count++;
@@ -153,14 +163,17 @@ static void add_record(struct kafka_job *job, const rd_kafka_message_t *message)
     copy_headers(message, record);
 }
 
-static int read_page(rd_kafka_t *client, struct kafka_job *job, const rd_kafka_topic_partition_list_t *list)
+static int read_page(rd_kafka_t *client, struct kafka_job *job,
+                     const rd_kafka_topic_partition_list_t *list)
 {
     int64_t until_us = clock_mono_us() + PAGE_US;
-    size_t bytes = 0, room = job->kind == KAFKA_JOB_TAIL ? job->records_max * (size_t)list->cnt : job->records_max;
+    size_t bytes = 0, room = job->kind == KAFKA_JOB_TAIL ? job->records_max * (size_t)list->cnt
+                                                         : job->records_max;
     int ends = 0;
     job->records = memory_new(room + 1, sizeof *job->records);
     rd_kafka_resp_err_t code = rd_kafka_assign(client, list);
-    while (code == RD_KAFKA_RESP_ERR_NO_ERROR && ends < list->cnt && job->count < room && bytes < job->bytes_max) {
+    while (code == RD_KAFKA_RESP_ERR_NO_ERROR && ends < list->cnt && job->count < room &&
+           bytes < job->bytes_max) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 200);
         if (message != NULL && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             ends++;
@@ -193,7 +206,8 @@ static int trim(rd_kafka_t *client, struct kafka_job *job)
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_DeleteRecords(client, &request, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
-    rd_kafka_resp_err_t code = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_resp_err_t code =
+        event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (event != NULL) {
         rd_kafka_event_destroy(event);
     }
@@ -246,7 +260,8 @@ static void on_answer(evutil_socket_t fd, short events, void *context)
     }
 }
 
-struct kafka_jobs *kafka_jobs_new(struct event_base *base, const struct kafka_options *kafka, struct error *error)
+struct kafka_jobs *kafka_jobs_new(struct event_base *base, const struct kafka_options *kafka,
+                                  struct error *error)
 {
     char text[256];
     sigset_t all, before;
@@ -295,7 +310,10 @@ void kafka_jobs_free(struct kafka_jobs *jobs)
     if (jobs == NULL) {
         return;
     }
-    /* Take back what has not begun; the thread may be reading the same pipe: whoever gets a job frees or answers it. */
+    /*
+     * Take back what has not begun; the thread may be reading the same pipe: whoever gets a job
+     * frees or answers it.
+     */
     fcntl(jobs->to_thread[0], F_SETFL, O_NONBLOCK);
     while (read(jobs->to_thread[0], &job, sizeof job) == (ssize_t)sizeof job) {
         kafka_job_free(job);

@@ -31,8 +31,8 @@ struct licensor_client {
     TAILQ_HEAD(questions, question) questions;
 };
 
-static void answer_question(struct licensor_client *client, struct question *question, const Engenho__FromLicensor *answer,
-                            const char *reason)
+static void answer_question(struct licensor_client *client, struct question *question,
+                            const Engenho__FromLicensor *answer, const char *reason)
 {
     TAILQ_REMOVE(&client->questions, question, next);
     client->waiting--;
@@ -63,8 +63,7 @@ static int handle_frame(struct licensor_client *client, const uint8_t *payload, 
     if (answer == NULL) {
         return -EBADMSG;
     }
-    TAILQ_FOREACH(question, &client->questions, next)
-    {
+    TAILQ_FOREACH (question, &client->questions, next) {
         if (question->id == answer->id) {
             answer_question(client, question, answer->refused != NULL ? NULL : answer,
                             answer->refused != NULL ? answer->refused->text : NULL);
@@ -84,8 +83,10 @@ static void on_read(struct bufferevent *connection, void *context)
     int result;
     while (client->connection == connection) {
         size_t bytes = evbuffer_get_length(input);
-        result = bytes < FRAME_HEADER_BYTES ? 0 : frame_next(evbuffer_pullup(input, -1), bytes, FRAME_BYTES_MAX, &payload,
-                                                             &payload_bytes, &frame_bytes);
+        result = bytes < FRAME_HEADER_BYTES
+                     ? 0
+                     : frame_next(evbuffer_pullup(input, -1), bytes, FRAME_BYTES_MAX, &payload,
+                                  &payload_bytes, &frame_bytes);
         if (result == 0) {
             return;
         }
@@ -107,11 +108,14 @@ static void on_event(struct bufferevent *connection, short events, void *context
         bufferevent_free(client->connection); /* idle */
         client->connection = NULL;
     } else if (events & (BEV_EVENT_ERROR | BEV_EVENT_EOF | BEV_EVENT_TIMEOUT)) {
-        disconnect(client, events & BEV_EVENT_TIMEOUT ? "does not answer" : "can't be reached: is it running, and is --licensor right?");
+        disconnect(client, events & BEV_EVENT_TIMEOUT
+                               ? "does not answer"
+                               : "can't be reached: is it running, and is --licensor right?");
     }
 }
 
-struct licensor_client *licensor_client_new(struct event_base *base, const char *address, struct error *error)
+struct licensor_client *licensor_client_new(struct event_base *base, const char *address,
+                                            struct error *error)
 {
     struct licensor_client *client = memory_new(1, sizeof *client);
     client->base = base;
@@ -136,15 +140,21 @@ void licensor_client_free(struct licensor_client *client)
 static void connect_now(struct licensor_client *client)
 {
     const struct timeval wait = {ANSWER_SECONDS, 0};
-    client->connection = bufferevent_socket_new(client->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    client->connection =
+        bufferevent_socket_new(client->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     bufferevent_setcb(client->connection, on_read, NULL, on_event, client);
     bufferevent_set_timeouts(client->connection, &wait, &wait);
     bufferevent_enable(client->connection, EV_READ | EV_WRITE);
-    /* A name is resolved here and blocks: give an address where the resolver is slow. A failure comes as an event. */
-    bufferevent_socket_connect_hostname(client->connection, NULL, AF_UNSPEC, client->address.host, client->address.port);
+    /*
+     * A name is resolved here and blocks: give an address where the resolver is slow. A failure
+     * comes as an event.
+     */
+    bufferevent_socket_connect_hostname(client->connection, NULL, AF_UNSPEC, client->address.host,
+                                        client->address.port);
 }
 
-int licensor_client_ask(struct licensor_client *client, Engenho__ToLicensor *question, licensor_answered done, void *context)
+int licensor_client_ask(struct licensor_client *client, Engenho__ToLicensor *question,
+                        licensor_answered done, void *context)
 {
     uint8_t header[FRAME_HEADER_BYTES];
     if (client->waiting >= LICENSOR_QUESTIONS_MAX) {

@@ -1,6 +1,7 @@
 /*
- * engenho-producer: puts work on Kafka (events, runs, schedules), keeps the catalog, and answers the HTTP API and the console.
- * Here everything is made in its order and told of each other; what it does stands in the parts.
+ * engenho-producer: puts work on Kafka (events, runs, schedules), keeps the catalog, and answers
+ * the HTTP API and the console. Here everything is made in its order and told of each other; what
+ * it does stands in the parts.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -25,8 +26,10 @@
 
 struct config {
     struct kafka_options kafka;
-    const char *api_listen, *api_address, *token_file, *replica, *licensor, *admin_listen, *ready_file, *log_level;
-    int64_t partitions, replication_factor, retention_us, results_kept, results_bytes, streams_max, idle_us, lag_interval_us;
+    const char *api_listen, *api_address, *token_file, *replica, *licensor, *admin_listen,
+        *ready_file, *log_level;
+    int64_t partitions, replication_factor, retention_us, results_kept, results_bytes, streams_max,
+        idle_us, lag_interval_us;
 };
 
 /* clang-format off */
@@ -67,10 +70,11 @@ static const struct option options[] = {
 };
 /* clang-format on */
 
-static const struct option_table table = {.program = "engenho-producer",
-                                          .summary = "puts work on Kafka, keeps the catalog, answers the API and the console",
-                                          .options = options,
-                                          .count = ARRAY_SIZE(options)};
+static const struct option_table table = {
+    .program = "engenho-producer",
+    .summary = "puts work on Kafka, keeps the catalog, answers the API and the console",
+    .options = options,
+    .count = ARRAY_SIZE(options)};
 
 /* The whole process. One of them. */
 struct producer {
@@ -84,8 +88,8 @@ struct producer {
     struct event *retry_size;
     char *token;
     char address[300];
-    bool ours;          /* shard 0: we prepare agents */
-    bool agent_ready;   /* the agent default has its topics and starting offsets */
+    bool ours;        /* shard 0: we prepare agents */
+    bool agent_ready; /* the agent default has its topics and starting offsets */
     bool stopping;
     char trouble[ERROR_TEXT_BYTES_MAX]; /* why parts could not be made; empty: all is well */
 };
@@ -114,14 +118,16 @@ static void prepare_agents(struct producer *producer)
         return;
     }
     provision_agent(producer->services.provision, AGENT_DEFAULT);
-    const struct catalog_entry **list = catalog_view_list(catalog_view_of(producer->services.catalog), "agent", &count);
+    const struct catalog_entry **list =
+        catalog_view_list(catalog_view_of(producer->services.catalog), "agent", &count);
     for (size_t i = 0; i < count; i++) {
         provision_agent(producer->services.provision, list[i]->definition->name);
     }
     free(list);
 }
 
-static void on_changed(void *context, const char *kind, const char *name, const Engenho__Definition *definition, uint64_t generation)
+static void on_changed(void *context, const char *kind, const char *name,
+                       const Engenho__Definition *definition, uint64_t generation)
 {
     struct producer *producer = context;
     if (strcmp(kind, "production") == 0) {
@@ -161,7 +167,8 @@ static void on_shard_lost(void *context, int shard)
     schedules_shard_lost(producer->services.schedules, shard);
 }
 
-static void on_shard_state(void *context, int shard, const char *key, const Engenho__Control *control)
+static void on_shard_state(void *context, int shard, const char *key,
+                           const Engenho__Control *control)
 {
     struct producer *producer = context;
     replay_state(producer->services.replay, shard, key, control);
@@ -206,7 +213,8 @@ static void on_retry_size(evutil_socket_t fd, short events, void *context)
 
 static void ask_packages_size(struct producer *producer)
 {
-    struct kafka_job *job = kafka_job_new(KAFKA_JOB_SIZE, producer->config.kafka.prefix, TOPIC_PACKAGES);
+    struct kafka_job *job =
+        kafka_job_new(KAFKA_JOB_SIZE, producer->config.kafka.prefix, TOPIC_PACKAGES);
     const struct timeval second = {1, 0};
     job->done = on_packages_size;
     job->context = producer;
@@ -216,22 +224,29 @@ static void ask_packages_size(struct producer *producer)
     }
 }
 
-/* What can be made only when the topics are there. Returns 0 or -1 with the sentence in `trouble`. */
+/*
+ * What can be made only when the topics are there. Returns 0 or -1 with the sentence in `trouble`.
+ */
 static int make_parts(struct producer *producer)
 {
     static const struct catalog_callbacks catalog_callbacks = {on_changed, on_read};
-    static const struct shards_callbacks shards_callbacks = {on_shard_taken, on_shard_lost, on_shard_state};
+    static const struct shards_callbacks shards_callbacks = {on_shard_taken, on_shard_lost,
+                                                             on_shard_state};
     struct api_services *services = &producer->services;
     const struct config *config = &producer->config;
     struct error error = {""};
     struct publisher *publisher = publisher_new(producer->base, &config->kafka, &error);
     services->publisher = publisher;
     services->lag = lag_new(producer->base,
-                            &(struct lag_options){.kafka = &config->kafka, .metrics = producer->metrics,
-                                                  .interval_us = config->lag_interval_us}, &error);
+                            &(struct lag_options){.kafka = &config->kafka,
+                                                  .metrics = producer->metrics,
+                                                  .interval_us = config->lag_interval_us},
+                            &error);
     services->shards = shards_new(producer->base,
-                                  &(struct shards_options){.kafka = &config->kafka, .replica = config->replica,
-                                                           .address = producer->address, .count = (int)config->partitions,
+                                  &(struct shards_options){.kafka = &config->kafka,
+                                                           .replica = config->replica,
+                                                           .address = producer->address,
+                                                           .count = (int)config->partitions,
                                                            .metrics = producer->metrics},
                                   &shards_callbacks, producer, &error);
     if (publisher == NULL || services->lag == NULL || services->shards == NULL) {
@@ -240,16 +255,22 @@ static int make_parts(struct producer *producer)
     }
     lag_agent_added(services->lag, AGENT_DEFAULT);
     services->replay = replay_new(services->shards);
-    services->schedules = schedules_new(producer->base, &(struct schedules_options){.shards = services->shards,
-                                                                                    .metrics = producer->metrics,
-                                                                                    .package_version = version_of,
-                                                                                    .context = producer});
-    services->catalog = catalog_new(producer->base, &config->kafka, &catalog_callbacks, producer, &error);
-    services->results = results_new(producer->base,
-                                    &(struct results_options){.kafka = &config->kafka, .jobs = services->jobs,
-                                                              .count_max = (size_t)config->results_kept,
-                                                              .bytes_max = (size_t)config->results_bytes, .came = on_result,
-                                                              .context = producer}, &error);
+    services->schedules =
+        schedules_new(producer->base, &(struct schedules_options){.shards = services->shards,
+                                                                  .metrics = producer->metrics,
+                                                                  .package_version = version_of,
+                                                                  .context = producer});
+    services->catalog =
+        catalog_new(producer->base, &config->kafka, &catalog_callbacks, producer, &error);
+    services->results =
+        results_new(producer->base,
+                    &(struct results_options){.kafka = &config->kafka,
+                                              .jobs = services->jobs,
+                                              .count_max = (size_t)config->results_kept,
+                                              .bytes_max = (size_t)config->results_bytes,
+                                              .came = on_result,
+                                              .context = producer},
+                    &error);
     if (services->catalog == NULL || services->results == NULL) {
         snprintf(producer->trouble, sizeof producer->trouble, "%s", error.text);
         return -1;
@@ -291,7 +312,8 @@ static bool is_ready(void *context, struct error *reason)
         why = trouble != NULL ? trouble : "kafka has not answered yet";
     } else if (!catalog_is_read(services->catalog)) {
         why = "the catalog is being read";
-    } else if (!catalog_is_ours(services->catalog) && shards_owner(services->shards, SHARD_OF_CATALOG) == NULL) {
+    } else if (!catalog_is_ours(services->catalog) &&
+               shards_owner(services->shards, SHARD_OF_CATALOG) == NULL) {
         why = "no replica owns the catalog yet";
     } else if (producer->ours && !producer->agent_ready) {
         why = trouble != NULL ? trouble : "the agent default is being prepared";
@@ -310,7 +332,8 @@ static bool is_started(void *context, struct error *reason)
 {
     (void)context;
     (void)reason;
-    return true; /* it listens: what Kafka lacks is for readiness to say, and no reason to start again */
+    /* it listens: what Kafka lacks is for readiness to say, and no reason to start again */
+    return true;
 }
 
 static void before_scrape(void *context)
@@ -321,10 +344,13 @@ static void before_scrape(void *context)
         metric_set(metrics_series(producer->metrics, "engenho_catalog_definitions", NULL),
                    (double)catalog_view_count(catalog_view_of(services->catalog)));
     }
-    const struct results_store *store = services->results != NULL ? results_store_of(services->results) : NULL;
+    const struct results_store *store =
+        services->results != NULL ? results_store_of(services->results) : NULL;
     if (store != NULL) {
-        metric_set(metrics_series(producer->metrics, "engenho_results_in_memory", NULL), (double)results_store_count(store));
-        metric_set(metrics_series(producer->metrics, "engenho_results_unreadable", NULL), (double)results_store_unreadable(store));
+        metric_set(metrics_series(producer->metrics, "engenho_results_in_memory", NULL),
+                   (double)results_store_count(store));
+        metric_set(metrics_series(producer->metrics, "engenho_results_unreadable", NULL),
+                   (double)results_store_unreadable(store));
     }
 }
 
@@ -348,15 +374,20 @@ static int write_ready_file(const struct producer *producer, struct error *error
     if (path == NULL) {
         return 0;
     }
-    snprintf(text, sizeof text, "{\"pid\":%d,\"admin\":\"127.0.0.1:%u\",\"api\":\"127.0.0.1:%u\"}\n", (int)getpid(),
+    snprintf(text, sizeof text,
+             "{\"pid\":%d,\"admin\":\"127.0.0.1:%u\",\"api\":\"127.0.0.1:%u\"}\n", (int)getpid(),
              (unsigned)admin_port(producer->admin), (unsigned)api_port(producer->api));
     char *temporary = memory_print("%s.new", path);
     FILE *file = fopen(temporary, "we");
     bool good = file != NULL && fputs(text, file) >= 0;
     good = file != NULL && fclose(file) == 0 && good && rename(temporary, path) == 0;
     free(temporary);
-    return good ? 0 : error_set(error, -errno, "the ready file %s can't be written (%s): choose another place with --ready-file", path,
-                                strerror(errno));
+    return good
+               ? 0
+               : error_set(
+                     error, -errno,
+                     "the ready file %s can't be written (%s): choose another place with --ready-file",
+                     path, strerror(errno));
 }
 
 /* The host that others use: of --api-address, or of where we listen. */
@@ -368,7 +399,8 @@ static void set_address(struct producer *producer)
         return;
     }
     const char *colon = strrchr(config->api_listen, ':');
-    snprintf(producer->address, sizeof producer->address, "%.*s:%u", (int)(colon - config->api_listen), config->api_listen,
+    snprintf(producer->address, sizeof producer->address, "%.*s:%u",
+             (int)(colon - config->api_listen), config->api_listen,
              (unsigned)api_port(producer->api));
 }
 
@@ -388,18 +420,28 @@ static int start(struct producer *producer, struct error *error)
     producer->services.kafka = &config->kafka;
     producer->retry_size = event_new(producer->base, -1, 0, on_retry_size, producer);
     producer->api = api_new(producer->base,
-                            &(struct api_options){.listen = config->api_listen, .token = producer->token, .metrics = producer->metrics,
-                                                  .checks = &checks, .services = &producer->services,
-                                                  .streams_max = config->streams_max, .connections_idle_us = config->idle_us}, error);
+                            &(struct api_options){.listen = config->api_listen,
+                                                  .token = producer->token,
+                                                  .metrics = producer->metrics,
+                                                  .checks = &checks,
+                                                  .services = &producer->services,
+                                                  .streams_max = config->streams_max,
+                                                  .connections_idle_us = config->idle_us},
+                            error);
     if (producer->api == NULL) {
         return -EADDRINUSE;
     }
     set_address(producer);
     producer->admin = admin_new(producer->base,
-                                &(struct admin_options){.address = config->admin_listen, .metrics = producer->metrics,
-                                                        .before_scrape = before_scrape, .ready = is_ready, .started = is_started,
-                                                        .context = producer}, error);
-    producer->services.jobs = producer->admin != NULL ? kafka_jobs_new(producer->base, &config->kafka, error) : NULL;
+                                &(struct admin_options){.address = config->admin_listen,
+                                                        .metrics = producer->metrics,
+                                                        .before_scrape = before_scrape,
+                                                        .ready = is_ready,
+                                                        .started = is_started,
+                                                        .context = producer},
+                                error);
+    producer->services.jobs =
+        producer->admin != NULL ? kafka_jobs_new(producer->base, &config->kafka, error) : NULL;
     if (producer->services.jobs == NULL) {
         return -EINVAL;
     }
@@ -409,13 +451,15 @@ static int start(struct producer *producer, struct error *error)
             return -EINVAL;
         }
     }
-    producer->services.provision = provision_new(
-        producer->base,
-        &(struct provision_options){.kafka = &config->kafka,
-                                    .topics = {.prefix = config->kafka.prefix, .partitions = (int)config->partitions,
-                                               .replication_factor = (int)config->replication_factor,
-                                               .retention_ms = config->retention_us / 1000}},
-        &provision_callbacks, producer, error);
+    producer->services.provision =
+        provision_new(producer->base,
+                      &(struct provision_options){
+                          .kafka = &config->kafka,
+                          .topics = {.prefix = config->kafka.prefix,
+                                     .partitions = (int)config->partitions,
+                                     .replication_factor = (int)config->replication_factor,
+                                     .retention_ms = config->retention_us / 1000}},
+                      &provision_callbacks, producer, error);
     return producer->services.provision == NULL ? -EINVAL : write_ready_file(producer, error);
 }
 
@@ -466,12 +510,15 @@ int main(int argc, char **argv)
         metrics_print_markdown("producer", producer_metrics, producer_metrics_count, stdout);
         return 0;
     }
-    enum options_result parsed = options_parse(&table, argc, argv, &producer.config, &operand, &error);
+    enum options_result parsed =
+        options_parse(&table, argc, argv, &producer.config, &operand, &error);
     if (parsed == OPTIONS_ANSWERED) {
         return 0;
     }
     if (parsed == OPTIONS_WRONG || log_level_parse(producer.config.log_level, &level) != 0) {
-        fprintf(stderr, "engenho-producer: %s\n", parsed == OPTIONS_WRONG ? error.text : "log-level takes debug, info, warn or error");
+        fprintf(stderr, "engenho-producer: %s\n",
+                parsed == OPTIONS_WRONG ? error.text
+                                        : "log-level takes debug, info, warn or error");
         return 2;
     }
     log_start("producer", level);
@@ -486,7 +533,8 @@ int main(int argc, char **argv)
         producer.signals[i] = evsignal_new(producer.base, numbers[i], on_signal, &producer);
         event_add(producer.signals[i], NULL);
     }
-    log_info("listening", LOG_TEXT("api", producer.address), LOG_TEXT("replica", producer.config.replica));
+    log_info("listening", LOG_TEXT("api", producer.address),
+             LOG_TEXT("replica", producer.config.replica));
     event_base_dispatch(producer.base);
     bool asked = producer.stopping;
     stop(&producer);

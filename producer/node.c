@@ -107,7 +107,8 @@ struct node *node_copy(const struct node *node)
 
 const char *node_type_name(enum node_type type)
 {
-    static const char *const names[] = {"nothing", "true or false", "a whole number", "a number", "text", "a list", "a map"};
+    static const char *const names[] = {"nothing", "true or false", "a whole number", "a number",
+                                        "text",    "a list",        "a map"};
     return names[type];
 }
 
@@ -155,7 +156,8 @@ int node_write_json(const struct node *node, struct buf *out)
 /* Whether YAML reads this text back as the same text without quotes; when in doubt: no. */
 static bool is_plain(const char *text)
 {
-    static const char *const taken[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+    static const char *const taken[] = {"true", "false", "null", "yes", "no",
+                                        "on",   "off",   "y",    "n"};
     if (!isalpha((unsigned char)text[0]) || text[strlen(text) - 1] == ' ') {
         return false;
     }
@@ -186,7 +188,8 @@ static int write_yaml_text(const char *text, struct buf *out)
 static int write_yaml(const struct node *node, int indent, struct buf *out)
 {
     int result = 0;
-    for (const struct node *child = node->first; child != NULL && result == 0; child = child->next) {
+    for (const struct node *child = node->first; child != NULL && result == 0;
+         child = child->next) {
         result = buf_print(out, "%*s", indent, "");
         if (result == 0 && child->key != NULL) {
             result = write_yaml_text(child->key, out);
@@ -201,7 +204,8 @@ static int write_yaml(const struct node *node, int indent, struct buf *out)
         }
         result = result == 0 ? buf_append_text(out, " ") : result;
         if (result == 0) {
-            result = child->type == NODE_TEXT ? write_yaml_text(child->text, out) : node_write_json(child, out);
+            result = child->type == NODE_TEXT ? write_yaml_text(child->text, out)
+                                              : node_write_json(child, out);
         }
         result = result == 0 ? buf_append_text(out, "\n") : result;
     }
@@ -213,6 +217,7 @@ int node_write_yaml(const struct node *node, struct buf *out)
     if (node->count > 0) {
         return write_yaml(node, 0, out);
     }
-    int result = node->type == NODE_TEXT ? write_yaml_text(node->text, out) : node_write_json(node, out);
+    int result =
+        node->type == NODE_TEXT ? write_yaml_text(node->text, out) : node_write_json(node, out);
     return result == 0 ? buf_append_text(out, "\n") : result;
 }

@@ -1,6 +1,6 @@
 /*
- * A tree of values with the lines where they stood: what YAML and JSON documents are read into, before anyone looks at what
- * they mean. Pure. Producer.
+ * A tree of values with the lines where they stood: what YAML and JSON documents are read into,
+ * before anyone looks at what they mean. Pure. Producer.
  */
 #ifndef ENGENHO_PRODUCER_NODE_H
 #define ENGENHO_PRODUCER_NODE_H

@@ -32,8 +32,8 @@ struct deploying {
     void *context;
 };
 
-static void answer(struct deploying *deploying, int result, const Engenho__PackageVersion *version, bool was_there,
-                   uint64_t generation, const char *reason)
+static void answer(struct deploying *deploying, int result, const Engenho__PackageVersion *version,
+                   bool was_there, uint64_t generation, const char *reason)
 {
     deploying->done(deploying->context, result, version, was_there, generation, reason);
     free(deploying->name);
@@ -45,9 +45,11 @@ static void answer(struct deploying *deploying, int result, const Engenho__Packa
 }
 
 /* The version of this package that has this content, file name and main; NULL: none. */
-static const Engenho__PackageVersion *find_version(const struct deploying *deploying, uint64_t *ret_generation)
+static const Engenho__PackageVersion *find_version(const struct deploying *deploying,
+                                                   uint64_t *ret_generation)
 {
-    const struct catalog_entry *entry = catalog_view_find(catalog_view_of(deploying->catalog), "package", deploying->name);
+    const struct catalog_entry *entry =
+        catalog_view_find(catalog_view_of(deploying->catalog), "package", deploying->name);
     if (entry == NULL) {
         return NULL;
     }
@@ -56,7 +58,8 @@ static const Engenho__PackageVersion *find_version(const struct deploying *deplo
     for (size_t i = spec->n_versions; i-- > 0;) {
         const Engenho__PackageVersion *version = spec->versions[i];
         if (version->sha256.len == 32 && memcmp(version->sha256.data, deploying->sha256, 32) == 0 &&
-            strcmp(version->main, deploying->main) == 0 && strcmp(version->file_name, deploying->file) == 0) {
+            strcmp(version->main, deploying->main) == 0 &&
+            strcmp(version->file_name, deploying->file) == 0) {
             return version;
         }
     }
@@ -84,7 +87,8 @@ static Engenho__PackageVersion *new_version(const struct deploying *deploying, u
 }
 
 /* The package's definition with one more version, which becomes the active one. */
-static Engenho__Definition *new_definition(const struct deploying *deploying, const struct catalog_entry *entry)
+static Engenho__Definition *new_definition(const struct deploying *deploying,
+                                           const struct catalog_entry *entry)
 {
     Engenho__Definition *definition;
     if (entry != NULL) {
@@ -114,9 +118,11 @@ static void on_listed(void *context, int result, const struct catalog_change *ch
     (void)count;
     if (result == 0) {
         const Engenho__Package *spec = changes[0].definition->package;
-        answer(deploying, 0, spec->versions[spec->n_versions - 1], false, changes[0].generation, NULL);
+        answer(deploying, 0, spec->versions[spec->n_versions - 1], false, changes[0].generation,
+               NULL);
     } else if (result == -EINVAL && changes[0].code == -ESTALE && ++deploying->races < RACES_MAX) {
-        list_version(deploying); /* another deployment of this package came first: take the number after it */
+        /* another deployment of this package came first: take the number after it */
+        list_version(deploying);
     } else {
         answer(deploying, result, NULL, false, 0, result == -EINVAL ? changes[0].error.text : NULL);
     }
@@ -131,13 +137,19 @@ static void list_version(struct deploying *deploying)
         answer(deploying, 0, there, true, generation, NULL);
         return;
     }
-    const struct catalog_entry *entry = catalog_view_find(catalog_view_of(deploying->catalog), "package", deploying->name);
+    const struct catalog_entry *entry =
+        catalog_view_find(catalog_view_of(deploying->catalog), "package", deploying->name);
     struct catalog_change *change = memory_new(1, sizeof *change);
-    *change = (struct catalog_change){.kind = memory_copy_text("package"), .name = memory_copy_text(deploying->name),
-                                      .definition = new_definition(deploying, entry), .started = -1,
+    *change = (struct catalog_change){.kind = memory_copy_text("package"),
+                                      .name = memory_copy_text(deploying->name),
+                                      .definition = new_definition(deploying, entry),
+                                      .started = -1,
                                       .expected = entry != NULL ? (int64_t)entry->generation : 0};
-    if (catalog_submit(deploying->catalog, &(struct catalog_write){.changes = change, .count = 1, .who = deploying->who,
-                                                                   .done = on_listed, .context = deploying}) != 0) {
+    if (catalog_submit(deploying->catalog, &(struct catalog_write){.changes = change,
+                                                                   .count = 1,
+                                                                   .who = deploying->who,
+                                                                   .done = on_listed,
+                                                                   .context = deploying}) != 0) {
         catalog_change_release(change);
         free(change);
         answer(deploying, -EAGAIN, NULL, false, 0, NULL);
@@ -146,7 +158,8 @@ static void list_version(struct deploying *deploying)
 
 static void send_parts(struct deploying *deploying);
 
-static void on_parts(void *context, int result, const struct shards_delivery *deliveries, size_t count)
+static void on_parts(void *context, int result, const struct shards_delivery *deliveries,
+                     size_t count)
 {
     struct deploying *deploying = context;
     if (result != 0) {
@@ -164,7 +177,10 @@ static void on_parts(void *context, int result, const struct shards_delivery *de
     }
 }
 
-/* The next few parts: a crash on the way leaves parts that no manifest names, and the next deployment writes them again. */
+/*
+ * The next few parts: a crash on the way leaves parts that no manifest names, and the next
+ * deployment writes them again.
+ */
 static void send_parts(struct deploying *deploying)
 {
     struct shards_record records[PARTS_AT_ONCE];
@@ -173,19 +189,25 @@ static void send_parts(struct deploying *deploying)
     while (count < PARTS_AT_ONCE && deploying->sent < deploying->parts) {
         size_t at = (size_t)deploying->sent * PACKAGES_PART_BYTES, left = deploying->bytes - at;
         snprintf(keys[count], sizeof keys[count], "%s/%u", deploying->hex, deploying->sent);
-        records[count] = (struct shards_record){.topic = TOPIC_PACKAGES, .partition = deploying->partition, .key = keys[count],
-                                                .key_bytes = strlen(keys[count]), .value = deploying->data + at,
-                                                .value_bytes = left < PACKAGES_PART_BYTES ? left : PACKAGES_PART_BYTES};
+        records[count] = (struct shards_record){
+            .topic = TOPIC_PACKAGES,
+            .partition = deploying->partition,
+            .key = keys[count],
+            .key_bytes = strlen(keys[count]),
+            .value = deploying->data + at,
+            .value_bytes = left < PACKAGES_PART_BYTES ? left : PACKAGES_PART_BYTES};
         deploying->sent++;
         count++;
     }
-    if (shards_submit(deploying->shards, SHARD_OF_CATALOG, records, count, on_parts, deploying) != 0) {
+    if (shards_submit(deploying->shards, SHARD_OF_CATALOG, records, count, on_parts, deploying) !=
+        0) {
         answer(deploying, -EAGAIN, NULL, false, 0, NULL);
     }
 }
 
-int packages_deploy(struct catalog *catalog, struct shards *shards, const struct packages_upload *upload, packages_done done,
-                    void *context, struct error *error)
+int packages_deploy(struct catalog *catalog, struct shards *shards,
+                    const struct packages_upload *upload, packages_done done, void *context,
+                    struct error *error)
 {
     if (!catalog_is_ours(catalog)) {
         return -EAGAIN;
@@ -195,21 +217,33 @@ int packages_deploy(struct catalog *catalog, struct shards *shards, const struct
         return result;
     }
     struct deploying *deploying = memory_new(1, sizeof *deploying);
-    *deploying = (struct deploying){.catalog = catalog, .shards = shards, .name = memory_copy_text(upload->name),
-                                    .file = memory_copy_text(upload->file),
-                                    .main = memory_copy_text(upload->main ? upload->main : ""),
-                                    .origin = memory_copy_text(upload->origin ? upload->origin : "custom"),
-                                    .who = memory_copy_text(upload->who), .data = upload->data, .bytes = upload->bytes,
-                                    .first_offset = -1, .last_offset = -1, .done = done, .context = context};
+    *deploying =
+        (struct deploying){.catalog = catalog,
+                           .shards = shards,
+                           .name = memory_copy_text(upload->name),
+                           .file = memory_copy_text(upload->file),
+                           .main = memory_copy_text(upload->main ? upload->main : ""),
+                           .origin = memory_copy_text(upload->origin ? upload->origin : "custom"),
+                           .who = memory_copy_text(upload->who),
+                           .data = upload->data,
+                           .bytes = upload->bytes,
+                           .first_offset = -1,
+                           .last_offset = -1,
+                           .done = done,
+                           .context = context};
     packages_hash(upload->data, upload->bytes, deploying->sha256);
     for (int i = 0; i < 32; i++) {
         snprintf(deploying->hex + 2 * i, 3, "%02x", deploying->sha256[i]);
     }
     deploying->parts = (uint32_t)((upload->bytes + PACKAGES_PART_BYTES - 1) / PACKAGES_PART_BYTES);
     deploying->partition = murmur2_partition(deploying->hex, 64, upload->partitions);
-    const Engenho__PackageVersion *same = catalog_view_content(catalog_view_of(catalog), deploying->sha256);
+    const Engenho__PackageVersion *same =
+        catalog_view_content(catalog_view_of(catalog), deploying->sha256);
     if (same != NULL) {
-        /* These bytes are on `packages` already, under keys that another write would take away from their place. */
+        /*
+         * These bytes are on `packages` already, under keys that another write would take away from
+         * their place.
+         */
         deploying->partition = same->partition;
         deploying->first_offset = same->first_offset;
         deploying->last_offset = same->last_offset;

@@ -28,22 +28,29 @@ static int check_entry(const char *file, struct archive_entry *entry, struct err
 {
     const char *path = archive_entry_pathname_utf8(entry);
     if (path == NULL || !utf8_is_valid(path, strlen(path))) {
-        return error_set(error, -EINVAL, "%s holds a file whose name is not UTF-8: rename it", file);
+        return error_set(error, -EINVAL, "%s holds a file whose name is not UTF-8: rename it",
+                         file);
     }
     if (leaves(path)) {
-        return error_set(error, -EINVAL, "%s holds '%.200s', which would be written outside of its folder: pack with relative paths", file, path);
+        return error_set(
+            error, -EINVAL,
+            "%s holds '%.200s', which would be written outside of its folder: pack with relative paths",
+            file, path);
     }
     if (archive_entry_symlink(entry) != NULL || archive_entry_hardlink(entry) != NULL) {
-        return error_set(error, -EINVAL, "%s holds a link, '%.200s': pack the file itself", file, path);
+        return error_set(error, -EINVAL, "%s holds a link, '%.200s': pack the file itself", file,
+                         path);
     }
     if (archive_entry_filetype(entry) != AE_IFREG && archive_entry_filetype(entry) != AE_IFDIR) {
-        return error_set(error, -EINVAL, "%s holds '%.200s', which is neither a file nor a folder", file, path);
+        return error_set(error, -EINVAL, "%s holds '%.200s', which is neither a file nor a folder",
+                         file, path);
     }
     return 0;
 }
 
 /* Read through all of an entry: sizes in headers can lie. */
-static int count_bytes(struct archive *archive, const char *file, size_t *total, struct error *error)
+static int count_bytes(struct archive *archive, const char *file, size_t *total,
+                       struct error *error)
 {
     const void *block;
     size_t bytes;
@@ -52,7 +59,8 @@ static int count_bytes(struct archive *archive, const char *file, size_t *total,
     while ((code = archive_read_data_block(archive, &block, &bytes, &offset)) == ARCHIVE_OK) {
         *total += bytes;
         if (*total > PACKAGES_UNPACKED_BYTES_MAX || offset > PACKAGES_UNPACKED_BYTES_MAX) {
-            return error_set(error, -EINVAL, "%s is more than %d MiB when unpacked: make it smaller", file,
+            return error_set(error, -EINVAL,
+                             "%s is more than %d MiB when unpacked: make it smaller", file,
                              PACKAGES_UNPACKED_BYTES_MAX / 1024 / 1024);
         }
     }
@@ -69,11 +77,14 @@ static int check_archive(struct archive *archive, const char *file, struct error
     int code, result = 0;
     while (result == 0 && (code = archive_read_next_header(archive, &entry)) != ARCHIVE_EOF) {
         if (code < ARCHIVE_WARN) {
-            return error_set(error, -EINVAL, "%s is not a package: a file ending in .py, or a zip, tar or tar.gz archive (%s)", file,
-                             archive_error_string(archive));
+            return error_set(
+                error, -EINVAL,
+                "%s is not a package: a file ending in .py, or a zip, tar or tar.gz archive (%s)",
+                file, archive_error_string(archive));
         }
         if (++files > PACKAGES_FILES_MAX) {
-            return error_set(error, -EINVAL, "%s holds more than %d files", file, PACKAGES_FILES_MAX);
+            return error_set(error, -EINVAL, "%s holds more than %d files", file,
+                             PACKAGES_FILES_MAX);
         }
         result = check_entry(file, entry, error);
         if (result == 0) {
@@ -107,8 +118,10 @@ int packages_check(const char *file, const void *data, size_t bytes, struct erro
     archive_read_support_filter_gzip(archive);
     int result;
     if (archive_read_open_memory(archive, data, bytes) != ARCHIVE_OK) {
-        result = error_set(error, -EINVAL, "%s is not a package: a file ending in .py, or a zip, tar or tar.gz archive (%s)", file,
-                           archive_error_string(archive));
+        result = error_set(
+            error, -EINVAL,
+            "%s is not a package: a file ending in .py, or a zip, tar or tar.gz archive (%s)", file,
+            archive_error_string(archive));
     } else {
         result = check_archive(archive, file, error);
     }

@@ -13,9 +13,11 @@
 #define PACKAGES_FILES_MAX 10000
 
 /*
- * A name ending in .py is one file of text, else an archive (zip, tar, tar.gz): no path that leaves its folder, no links, no devices, not
- * too many files, not too large unpacked. Returns 0, or -EINVAL with a sentence.
+ * A name ending in .py is one file of text, else an archive (zip, tar, tar.gz): no path that leaves
+ * its folder, no links, no devices, not too many files, not too large unpacked. Returns 0, or
+ * -EINVAL with a sentence.
  */
-MUST_CHECK int packages_check(const char *file, const void *data, size_t bytes, struct error *error);
+MUST_CHECK int packages_check(const char *file, const void *data, size_t bytes,
+                              struct error *error);
 
 #endif

@@ -84,7 +84,8 @@ static void on_wake(evutil_socket_t fd, short events, void *context)
     rd_kafka_poll(publisher->client, 0);
 }
 
-struct publisher *publisher_new(struct event_base *base, const struct kafka_options *kafka, struct error *error)
+struct publisher *publisher_new(struct event_base *base, const struct kafka_options *kafka,
+                                struct error *error)
 {
     static const uint64_t one = 1;
     const struct timeval tick = {0, TICK_US};
@@ -132,24 +133,27 @@ void publisher_free(struct publisher *publisher)
     free(publisher);
 }
 
-static rd_kafka_resp_err_t produce(struct publisher *publisher, const struct shards_record *record, struct item *item)
+static rd_kafka_resp_err_t produce(struct publisher *publisher, const struct shards_record *record,
+                                   struct item *item)
 {
     char topic[TOPIC_NAME_BYTES_MAX];
     topic_name(publisher->prefix, record->topic, topic);
-    return rd_kafka_producev(publisher->client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(record->partition),
-                             RD_KAFKA_V_KEY(record->key, record->key_bytes),
-                             RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->value_bytes),
-                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(item), RD_KAFKA_V_END);
+    return rd_kafka_producev(
+        publisher->client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(record->partition),
+        RD_KAFKA_V_KEY(record->key, record->key_bytes),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value, record->value_bytes),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(item), RD_KAFKA_V_END);
 }
 
-int publisher_send(struct publisher *publisher, const struct shards_record *records, size_t count, publisher_done done,
-                   void *context)
+int publisher_send(struct publisher *publisher, const struct shards_record *records, size_t count,
+                   publisher_done done, void *context)
 {
     if (publisher->waiting + count > RECORDS_WAITING_MAX || count == 0) {
         return -ENOBUFS;
     }
     struct batch *batch = memory_new(1, sizeof *batch);
-    *batch = (struct batch){.publisher = publisher, .done = done, .context = context, .count = count};
+    *batch =
+        (struct batch){.publisher = publisher, .done = done, .context = context, .count = count};
     batch->items = memory_new(count, sizeof *batch->items);
     batch->deliveries = memory_new(count, sizeof *batch->deliveries);
     LIST_INSERT_HEAD(&publisher->batches, batch, next);
@@ -157,7 +161,8 @@ int publisher_send(struct publisher *publisher, const struct shards_record *reco
         batch->items[i] = (struct item){batch, i};
         rd_kafka_resp_err_t code = produce(publisher, &records[i], &batch->items[i]);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            snprintf(batch->reason, sizeof batch->reason, "record %zu: %s", i, rd_kafka_err2str(code));
+            snprintf(batch->reason, sizeof batch->reason, "record %zu: %s", i,
+                     rd_kafka_err2str(code));
             break;
         }
         batch->waiting++;

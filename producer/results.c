@@ -25,7 +25,8 @@ static void on_record(void *context, const rd_kafka_message_t *message)
     if (message->payload == NULL) {
         return;
     }
-    results_store_add(results->store, message->partition, message->offset, message->payload, message->len);
+    results_store_add(results->store, message->partition, message->offset, message->payload,
+                      message->len);
     if (results->behind == 0 && results->options.came != NULL) {
         Engenho__Result *result = engenho__result__unpack(NULL, message->len, message->payload);
         if (result != NULL) {
@@ -41,7 +42,8 @@ static void on_caught_up(void *context, const char *topic, int32_t partition)
     (void)topic;
     (void)partition;
     if (--results->behind == 0) {
-        log_info("results read", LOG_INT("in_memory", (int64_t)results_store_count(results->store)));
+        log_info("results read",
+                 LOG_INT("in_memory", (int64_t)results_store_count(results->store)));
     }
 }
 
@@ -62,7 +64,8 @@ static int follow(struct results *results, const struct kafka_job *job)
         int64_t from = job->high[i] - share > job->low[i] ? job->high[i] - share : job->low[i];
         results_store_partition(results->store, i, from == job->low[i] ? 0 : from);
         if (follower_add(results->follower, job->topic, i, from, &error) != 0) {
-            log_error("results can't be read", LOG_TEXT("reason", error.text), LOG_INT("partition", i));
+            log_error("results can't be read", LOG_TEXT("reason", error.text),
+                      LOG_INT("partition", i));
             return -1;
         }
     }
@@ -82,7 +85,8 @@ static void on_size(struct kafka_job *job)
         return;
     }
     if (follow(results, job) != 0) {
-        log_error("results are not shown until this process starts again", LOG_TEXT("topic", job->topic));
+        log_error("results are not shown until this process starts again",
+                  LOG_TEXT("topic", job->topic));
     }
 }
 
@@ -92,7 +96,8 @@ static void ask_size(evutil_socket_t fd, short events, void *context)
     struct results *results = context;
     (void)fd;
     (void)events;
-    struct kafka_job *job = kafka_job_new(KAFKA_JOB_SIZE, results->options.kafka->prefix, TOPIC_RESULTS);
+    struct kafka_job *job =
+        kafka_job_new(KAFKA_JOB_SIZE, results->options.kafka->prefix, TOPIC_RESULTS);
     job->done = on_size;
     job->context = results;
     if (kafka_jobs_run(results->options.jobs, job) != 0) {
@@ -103,7 +108,8 @@ static void ask_size(evutil_socket_t fd, short events, void *context)
     results->sizing = job;
 }
 
-struct results *results_new(struct event_base *base, const struct results_options *options, struct error *error)
+struct results *results_new(struct event_base *base, const struct results_options *options,
+                            struct error *error)
 {
     static const struct follower_callbacks callbacks = {on_record, on_caught_up, on_trouble};
     struct results *results = memory_new(1, sizeof *results);

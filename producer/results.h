@@ -1,5 +1,6 @@
 /*
- * The results as they come: follows `results` into memory and tells those who listen. An edge: kafka/. Producer.
+ * The results as they come: follows `results` into memory and tells those who listen. An edge:
+ * kafka/. Producer.
  */
 #ifndef ENGENHO_PRODUCER_RESULTS_H
 #define ENGENHO_PRODUCER_RESULTS_H
@@ -27,7 +28,8 @@ struct results_options {
 };
 
 /* Returns owned, or NULL with a sentence. Reads what is there in the background. */
-struct results *results_new(struct event_base *base, const struct results_options *options, struct error *error);
+struct results *results_new(struct event_base *base, const struct results_options *options,
+                            struct error *error);
 void results_free(struct results *results);
 
 /* NULL until the topic's size is known. Borrowed. */

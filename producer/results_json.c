@@ -9,7 +9,10 @@
 #include "common/names.h"
 #include "producer/definitions.h"
 
-/* A reader of JSON that keeps nothing: what workers send goes out as it is only when it can't break the answer. */
+/*
+ * A reader of JSON that keeps nothing: what workers send goes out as it is only when it can't break
+ * the answer.
+ */
 struct scan {
     const char *at, *end;
     int depth;
@@ -47,7 +50,8 @@ static bool scan_text(struct scan *scan)
         if (c != '\\') {
             continue;
         }
-        if (scan->at >= scan->end || strchr("\"\\/bfnrtu", *scan->at) == NULL || *scan->at == '\0') {
+        if (scan->at >= scan->end || strchr("\"\\/bfnrtu", *scan->at) == NULL ||
+            *scan->at == '\0') {
             return false;
         }
         if (*scan->at++ == 'u') {
@@ -186,12 +190,14 @@ void results_write_json(struct writer *json, const char *key, const Engenho__Res
     writer_text(json, "agent", result->agent);
     write_text(json, "production", result->production);
     write_text(json, "application", result->application);
-    writer_text(json, "trigger", label_of(&engenho__trigger_kind__descriptor, (int)result->trigger));
+    writer_text(json, "trigger",
+                label_of(&engenho__trigger_kind__descriptor, (int)result->trigger));
     writer_text(json, "outcome", label_of(&engenho__outcome__descriptor, (int)result->outcome));
     writer_instant(json, "timeEvent", result->time_event_us);
     writer_instant(json, "start", result->start_us);
     writer_instant(json, "end", result->end_us);
-    writer_real(json, "elapsedSeconds", (double)(result->end_us - result->start_us) / (double)SECOND_US);
+    writer_real(json, "elapsedSeconds",
+                (double)(result->end_us - result->start_us) / (double)SECOND_US);
     writer_instant(json, "nominal", result->nominal_us);
     size_t bytes = strlen(result->result);
     if (bytes > 0 && json_is_valid(result->result, bytes)) {
@@ -218,7 +224,8 @@ void results_write_json(struct writer *json, const char *key, const Engenho__Res
     writer_end(json);
 }
 
-void package_version_write_json(struct writer *json, const char *key, const Engenho__PackageVersion *version)
+void package_version_write_json(struct writer *json, const char *key,
+                                const Engenho__PackageVersion *version)
 {
     char hex[65] = "";
     for (size_t i = 0; i < version->sha256.len && i < 32; i++) {
@@ -241,15 +248,17 @@ static void write_spec(struct writer *json, const Engenho__Definition *definitio
 {
     const char *spec = definition->spec_json;
     size_t bytes = strlen(spec);
-    if (bytes < 2 || spec[0] != '{' || definition->spec_case != ENGENHO__DEFINITION__SPEC_PRODUCTION) {
+    if (bytes < 2 || spec[0] != '{' ||
+        definition->spec_case != ENGENHO__DEFINITION__SPEC_PRODUCTION) {
         writer_raw(json, "spec", bytes >= 2 ? spec : "{}", bytes >= 2 ? bytes : 2);
         return;
     }
-    const char *started = definition->production->started ? "\"started\":true}" : "\"started\":false}";
+    const char *started =
+        definition->production->started ? "\"started\":true}" : "\"started\":false}";
     struct buf text;
     buf_init(&text, bytes + 32);
-    if (buf_append(&text, spec, bytes - 1) == 0 && (bytes == 2 || buf_append_text(&text, ",") == 0) &&
-        buf_append_text(&text, started) == 0) {
+    if (buf_append(&text, spec, bytes - 1) == 0 &&
+        (bytes == 2 || buf_append_text(&text, ",") == 0) && buf_append_text(&text, started) == 0) {
         writer_raw(json, "spec", (const char *)text.data, text.length);
     }
     buf_release(&text);

@@ -11,7 +11,8 @@
 /* One object. A `result` that does not look like JSON is shown as text. */
 void results_write_json(struct writer *json, const char *key, const Engenho__Result *result);
 void definition_write_json(struct writer *json, const char *key, const struct catalog_entry *entry);
-void package_version_write_json(struct writer *json, const char *key, const Engenho__PackageVersion *version);
+void package_version_write_json(struct writer *json, const char *key,
+                                const Engenho__PackageVersion *version);
 
 /* Whether a text is one JSON value. */
 bool json_is_valid(const char *text, size_t bytes);

@@ -20,9 +20,9 @@ struct entry {
 };
 
 struct partition {
-    int64_t from;     /* everything from here on was added and not let go */
-    int64_t added;    /* the last offset added; -1: none */
-    int64_t from_us;  /* end time of the first that is here; 0: all of the topic is here */
+    int64_t from;    /* everything from here on was added and not let go */
+    int64_t added;   /* the last offset added; -1: none */
+    int64_t from_us; /* end time of the first that is here; 0: all of the topic is here */
 };
 
 struct results_store {
@@ -47,7 +47,8 @@ void results_cursor_print(const struct results_cursor *cursor, char *text)
     size_t length = 0;
     text[0] = '\0';
     for (int i = 0; i < cursor->count; i++) {
-        length += (size_t)snprintf(text + length, RESULTS_CURSOR_BYTES - length, "%s%" PRId64, i > 0 ? "," : "", cursor->seen[i]);
+        length += (size_t)snprintf(text + length, RESULTS_CURSOR_BYTES - length, "%s%" PRId64,
+                                   i > 0 ? "," : "", cursor->seen[i]);
     }
 }
 
@@ -59,7 +60,8 @@ int results_cursor_parse(const char *text, int count, struct results_cursor *ret
         char *end;
         errno = 0;
         cursor.seen[i] = strtoll(text, &end, 10);
-        if (end == text || errno != 0 || cursor.seen[i] < -1 || *end != (i + 1 < count ? ',' : '\0')) {
+        if (end == text || errno != 0 || cursor.seen[i] < -1 ||
+            *end != (i + 1 < count ? ',' : '\0')) {
             return -EINVAL;
         }
         text = end + 1;
@@ -111,7 +113,8 @@ void results_store_partition(struct results_store *store, int32_t partition, int
     if (partition < 0 || partition >= RESULTS_PARTITIONS_MAX) {
         return;
     }
-    store->partitions[partition] = (struct partition){.from = offset, .added = offset - 1, .from_us = offset > 0 ? INT64_MAX : 0};
+    store->partitions[partition] = (struct partition){
+        .from = offset, .added = offset - 1, .from_us = offset > 0 ? INT64_MAX : 0};
     if (partition >= store->partitions_count) {
         store->partitions_count = partition + 1;
     }
@@ -124,12 +127,15 @@ static uint32_t hash_text(const char *text)
 
 static bool is_failed(const Engenho__Result *result)
 {
-    return result->outcome != ENGENHO__OUTCOME__OUTCOME_SUCCEEDED && result->outcome != ENGENHO__OUTCOME__OUTCOME_SKIPPED;
+    return result->outcome != ENGENHO__OUTCOME__OUTCOME_SUCCEEDED &&
+           result->outcome != ENGENHO__OUTCOME__OUTCOME_SKIPPED;
 }
 
-void results_store_add(struct results_store *store, int32_t partition, int64_t offset, const void *packed, size_t bytes)
+void results_store_add(struct results_store *store, int32_t partition, int64_t offset,
+                       const void *packed, size_t bytes)
 {
-    if (partition < 0 || partition >= store->partitions_count || offset <= store->partitions[partition].added) {
+    if (partition < 0 || partition >= store->partitions_count ||
+        offset <= store->partitions[partition].added) {
         return;
     }
     struct partition *place = &store->partitions[partition];
@@ -142,13 +148,19 @@ void results_store_add(struct results_store *store, int32_t partition, int64_t o
         }
         return;
     }
-    while (store->count == store->count_max || (store->count > 0 && store->bytes + bytes > store->bytes_max)) {
+    while (store->count == store->count_max ||
+           (store->count > 0 && store->bytes + bytes > store->bytes_max)) {
         drop_oldest(store);
     }
     struct entry *entry = entry_at(store, store->count);
-    *entry = (struct entry){.packed = memory_copy(packed, bytes), .bytes = (uint32_t)bytes, .partition = partition,
-                            .offset = offset, .end_us = result->end_us, .production_hash = hash_text(result->production),
-                            .execution_hash = hash_text(result->execution_id), .failed = is_failed(result)};
+    *entry = (struct entry){.packed = memory_copy(packed, bytes),
+                            .bytes = (uint32_t)bytes,
+                            .partition = partition,
+                            .offset = offset,
+                            .end_us = result->end_us,
+                            .production_hash = hash_text(result->production),
+                            .execution_hash = hash_text(result->execution_id),
+                            .failed = is_failed(result)};
     if (place->from_us == INT64_MAX) {
         place->from_us = result->end_us;
     }
@@ -165,16 +177,18 @@ bool results_match(const struct results_query *query, const Engenho__Result *res
 }
 
 /* What can be told without unpacking. */
-static bool may_match(const struct results_query *query, uint32_t production_hash, const struct entry *entry)
+static bool may_match(const struct results_query *query, uint32_t production_hash,
+                      const struct entry *entry)
 {
-    return (query->production == NULL || production_hash == entry->production_hash) && (!query->failed || entry->failed) &&
-           entry->end_us >= query->since_us &&
-           (query->after == NULL || entry->partition >= query->after->count || entry->offset > query->after->seen[entry->partition]);
+    return (query->production == NULL || production_hash == entry->production_hash) &&
+           (!query->failed || entry->failed) && entry->end_us >= query->since_us &&
+           (query->after == NULL || entry->partition >= query->after->count ||
+            entry->offset > query->after->seen[entry->partition]);
 }
 
 /* Visit or count one; returns whether it matched. */
-static bool try_entry(const struct results_query *query, uint32_t production_hash, const struct entry *entry,
-                      results_visit visit, void *context)
+static bool try_entry(const struct results_query *query, uint32_t production_hash,
+                      const struct entry *entry, results_visit visit, void *context)
 {
     if (!may_match(query, production_hash, entry)) {
         return false;
@@ -194,7 +208,8 @@ static bool try_entry(const struct results_query *query, uint32_t production_has
 }
 
 /* The index at which the newest `limit` that match begin. */
-static size_t start_of_newest(const struct results_store *store, const struct results_query *query, uint32_t production_hash)
+static size_t start_of_newest(const struct results_store *store, const struct results_query *query,
+                              uint32_t production_hash)
 {
     size_t found = 0, index = store->count;
     while (index > 0 && found < query->limit) {
@@ -204,8 +219,8 @@ static size_t start_of_newest(const struct results_store *store, const struct re
     return index;
 }
 
-size_t results_store_find(const struct results_store *store, const struct results_query *query, results_visit visit,
-                          void *context, struct results_cursor *ret_next)
+size_t results_store_find(const struct results_store *store, const struct results_query *query,
+                          results_visit visit, void *context, struct results_cursor *ret_next)
 {
     uint32_t production_hash = query->production != NULL ? hash_text(query->production) : 0;
     size_t found = 0, index = query->newest ? start_of_newest(store, query, production_hash) : 0;
@@ -238,7 +253,8 @@ bool results_store_covers(const struct results_store *store, const struct result
     for (int i = 0; i < store->partitions_count; i++) {
         const struct partition *partition = &store->partitions[i];
         bool by_cursor = query->after != NULL && query->after->seen[i] + 1 >= partition->from;
-        bool by_time = partition->from_us == 0 || (query->since_us != 0 && query->since_us >= partition->from_us);
+        bool by_time = partition->from_us == 0 ||
+                       (query->since_us != 0 && query->since_us >= partition->from_us);
         if (!by_cursor && !by_time) {
             return false;
         }
@@ -246,7 +262,8 @@ bool results_store_covers(const struct results_store *store, const struct result
     return true;
 }
 
-bool results_store_show(const struct results_store *store, const char *execution_id, results_visit visit, void *context)
+bool results_store_show(const struct results_store *store, const char *execution_id,
+                        results_visit visit, void *context)
 {
     uint32_t hash = hash_text(execution_id);
     for (size_t i = store->count; i-- > 0;) {

@@ -11,7 +11,9 @@ static size_t least(size_t a, size_t b, size_t c)
     return ab < c ? ab : c;
 }
 
-/* Insertions, deletions and replacements from one to the other; both at most WORD_BYTES_MAX long. */
+/*
+ * Insertions, deletions and replacements from one to the other; both at most WORD_BYTES_MAX long.
+ */
 static size_t distance(const char *a, const char *b)
 {
     size_t row[WORD_BYTES_MAX + 1], b_bytes = strlen(b);

@@ -6,7 +6,10 @@
 
 #include <stddef.h>
 
-/* The nearest of `count` words by edits (case counts for nothing), or NULL when none is near. Borrowed from `words`. */
+/*
+ * The nearest of `count` words by edits (case counts for nothing), or NULL when none is near.
+ * Borrowed from `words`.
+ */
 const char *suggest(const char *typed, const char *const *words, size_t count);
 
 #endif

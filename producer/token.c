@@ -20,13 +20,18 @@ static int make(const char *path, char **ret_token, struct error *error)
     random_hex(text, TOKEN_RANDOM_BYTES);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return error_set(error, -errno, "the token file %s can't be made (%s): choose another place with --token-file", path, strerror(errno));
+        return error_set(
+            error, -errno,
+            "the token file %s can't be made (%s): choose another place with --token-file", path,
+            strerror(errno));
     }
-    bool good = write(fd, text, strlen(text)) == (ssize_t)strlen(text) && write(fd, "\n", 1) == 1 && fsync(fd) == 0;
+    bool good = write(fd, text, strlen(text)) == (ssize_t)strlen(text) && write(fd, "\n", 1) == 1 &&
+                fsync(fd) == 0;
     close(fd);
     if (!good) {
         unlink(path);
-        return error_set(error, -EIO, "the token file %s can't be written: is the disk full?", path);
+        return error_set(error, -EIO, "the token file %s can't be written: is the disk full?",
+                         path);
     }
     *ret_token = memory_copy_text(text);
     return 0;
@@ -50,9 +55,12 @@ int token_load(const char *path, char **ret_token, struct error *error)
     while (bytes > 0 && isspace((unsigned char)text[bytes - 1])) {
         bytes--;
     }
-    if (bytes < TOKEN_BYTES_MIN || bytes > TOKEN_BYTES_MAX || memchr(text, '\n', (size_t)bytes) != NULL) {
-        return error_set(error, -EINVAL, "the token file %s must hold one line of %d to %d characters: remove it, and a new one is made", path,
-                         TOKEN_BYTES_MIN, TOKEN_BYTES_MAX);
+    if (bytes < TOKEN_BYTES_MIN || bytes > TOKEN_BYTES_MAX ||
+        memchr(text, '\n', (size_t)bytes) != NULL) {
+        return error_set(
+            error, -EINVAL,
+            "the token file %s must hold one line of %d to %d characters: remove it, and a new one is made",
+            path, TOKEN_BYTES_MIN, TOKEN_BYTES_MAX);
     }
     *ret_token = memory_copy(text, (size_t)bytes);
     return 0;

@@ -1,5 +1,6 @@
 /*
- * The token that calls of the API must bring: read from a file, which is made when missing. Producer.
+ * The token that calls of the API must bring: read from a file, which is made when missing.
+ * Producer.
  */
 #ifndef ENGENHO_PRODUCER_TOKEN_H
 #define ENGENHO_PRODUCER_TOKEN_H

@@ -140,7 +140,8 @@ void writer_real(struct writer *json, const char *key, double value)
         snprintf(text, sizeof text, "%.17g", value);
     }
     if (strpbrk(text, ".e") == NULL) {
-        snprintf(text + strlen(text), sizeof text - strlen(text), ".0"); /* or it would read back as a whole number */
+        /* or it would read back as a whole number */
+        snprintf(text + strlen(text), sizeof text - strlen(text), ".0");
     }
     put(json, text, strlen(text));
 }

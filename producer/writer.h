@@ -1,5 +1,6 @@
 /*
- * Writes JSON into a buffer, for the answers of the API. Remembers the first failure, so that callers check once. Pure. Producer.
+ * Writes JSON into a buffer, for the answers of the API. Remembers the first failure, so that
+ * callers check once. Pure. Producer.
  *
  *     writer_init(&json, &buf); writer_object(&json, NULL); writer_text(&json, "name", name); writer_end(&json);
  */
@@ -16,7 +17,7 @@
 
 struct writer {
     struct buf *out;
-    int result;                   /* 0, or the first failure: nothing is written after it */
+    int result; /* 0, or the first failure: nothing is written after it */
     int depth;
     bool filled[WRITER_DEPTH_MAX];  /* a value stands already at this depth */
     char closing[WRITER_DEPTH_MAX]; /* '}' or ']' */

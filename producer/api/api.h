@@ -1,5 +1,6 @@
 /*
- * The HTTP API and the console's files (DESIGN section 13; docs/openapi.yaml). An edge: libevent's HTTP server. Producer.
+ * The HTTP API and the console's files (DESIGN section 13; docs/openapi.yaml). An edge: libevent's
+ * HTTP server. Producer.
  */
 #ifndef ENGENHO_PRODUCER_API_API_H
 #define ENGENHO_PRODUCER_API_API_H
@@ -21,7 +22,10 @@
 #include "producer/shards.h"
 #include "producer/sources/replay.h"
 
-/* What the API shows and drives. All but `jobs`, `provision` and `licensor` are NULL until Kafka has answered for the first time. */
+/*
+ * What the API shows and drives. All but `jobs`, `provision` and `licensor` are NULL until Kafka
+ * has answered for the first time.
+ */
 struct api_services {
     const struct kafka_options *kafka;
     struct catalog *catalog;
@@ -38,8 +42,8 @@ struct api_services {
 };
 
 struct api_options {
-    const char *listen;    /* HOST:PORT; port 0: any */
-    const char *token;     /* borrowed */
+    const char *listen; /* HOST:PORT; port 0: any */
+    const char *token;  /* borrowed */
     struct metrics *metrics;
     const struct definition_checks *checks;
     const struct api_services *services; /* borrowed; its members may change */
@@ -50,7 +54,8 @@ struct api_options {
 struct api;
 
 /* Returns owned, or NULL with a sentence. */
-struct api *api_new(struct event_base *base, const struct api_options *options, struct error *error);
+struct api *api_new(struct event_base *base, const struct api_options *options,
+                    struct error *error);
 /* Ends streams; calls that wait for something are answered 503. Before the services are freed. */
 void api_stop(struct api *api);
 void api_free(struct api *api);

@@ -1,5 +1,6 @@
 /*
- * What the files of producer/api share: the server's state and the handlers of its routes. Only producer/api.
+ * What the files of producer/api share: the server's state and the handlers of its routes. Only
+ * producer/api.
  */
 #ifndef ENGENHO_PRODUCER_API_PARTS_H
 #define ENGENHO_PRODUCER_API_PARTS_H
@@ -13,10 +14,10 @@ struct api {
     struct evhttp *http;
     uint16_t port;
     struct api_options options;
-    LIST_HEAD(, call) calls;       /* not answered yet */
+    LIST_HEAD(, call) calls; /* not answered yet */
     LIST_HEAD(, stream) streams;
     int64_t streams_count;
-    struct event *stream_tick;     /* gauges and keep-alives of streams */
+    struct event *stream_tick; /* gauges and keep-alives of streams */
     bool stream_seats_asked;
     bool stopping;
 };
@@ -54,7 +55,8 @@ bool api_console(struct call *call, const char *path);
 
 void api_streams_stop(struct api *api);
 /* What ListSeats and ShowLicence say, as one object. */
-void api_write_seats(struct writer *json, const char *key, const Engenho__SeatList *seats, const Engenho__LicenceState *licence);
+void api_write_seats(struct writer *json, const char *key, const Engenho__SeatList *seats,
+                     const Engenho__LicenceState *licence);
 /* Who asks, for changed_by and requested_by. */
 const char *api_caller(const struct call *call);
 

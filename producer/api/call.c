@@ -113,8 +113,9 @@ bool call_number(struct call *call, const char *name, int64_t max, int64_t *valu
     errno = 0;
     long long number = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || number < 0 || number > max) {
-        call_refuse(call, 400, name, "give a whole number in this range", "%s must be a whole number from 0 to %lld, not '%.60s'",
-                    name, (long long)max, text);
+        call_refuse(call, 400, name, "give a whole number in this range",
+                    "%s must be a whole number from 0 to %lld, not '%.60s'", name, (long long)max,
+                    text);
         return false;
     }
     *value = number;
@@ -131,8 +132,11 @@ static void count_call(const struct call *call, int code)
     struct metrics *metrics = call->api->options.metrics;
     char text[8];
     snprintf(text, sizeof text, "%d", code);
-    metric_add(metrics_series(metrics, "engenho_http_requests_total", METRIC_VALUES(call->handler, call->method, text)), 1);
-    metric_observe(metrics_series(metrics, "engenho_http_request_duration_seconds", METRIC_VALUES(call->handler, call->method)),
+    metric_add(metrics_series(metrics, "engenho_http_requests_total",
+                              METRIC_VALUES(call->handler, call->method, text)),
+               1);
+    metric_observe(metrics_series(metrics, "engenho_http_request_duration_seconds",
+                                  METRIC_VALUES(call->handler, call->method)),
                    (double)(clock_mono_us() - call->start_us) / (double)SECOND_US);
 }
 
@@ -154,7 +158,8 @@ void call_reply(struct call *call, int code)
     if (writer_result(&call->json) != 0) {
         buf_clear(&call->out);
         writer_init(&call->json, &call->out);
-        call_refuse_begin(call, "the answer", "ask for less: use limit", "the answer is larger than 64 MiB");
+        call_refuse_begin(call, "the answer", "ask for less: use limit",
+                          "the answer is larger than 64 MiB");
         writer_end(&call->json);
         code = 500;
     }
@@ -171,7 +176,8 @@ void call_refuse_begin(struct call *call, const char *where, const char *fix, co
     writer_text(&call->json, "fix", fix);
 }
 
-void call_refuse(struct call *call, int code, const char *where, const char *fix, const char *format, ...)
+void call_refuse(struct call *call, int code, const char *where, const char *fix,
+                 const char *format, ...)
 {
     char text[2 * ERROR_TEXT_BYTES_MAX];
     va_list arguments;
@@ -186,8 +192,11 @@ void call_refuse(struct call *call, int code, const char *where, const char *fix
 void call_unavailable(struct call *call, const char *what)
 {
     const struct api_services *services = call_services(call);
-    const char *trouble = services->provision != NULL ? provision_trouble(services->provision) : NULL;
+    const char *trouble =
+        services->provision != NULL ? provision_trouble(services->provision) : NULL;
     call_set_header(call, "Retry-After", "1");
-    call_refuse(call, 503, "kafka", "try again in a moment; /readyz of the admin address says what is missing", "%s %s: %s", what,
-                "can't be answered yet", trouble != NULL ? trouble : "this replica is still reading from Kafka");
+    call_refuse(call, 503, "kafka",
+                "try again in a moment; /readyz of the admin address says what is missing",
+                "%s %s: %s", what, "can't be answered yet",
+                trouble != NULL ? trouble : "this replica is still reading from Kafka");
 }

@@ -1,5 +1,6 @@
 /*
- * The console's files, compiled in. They hold nothing secret, so they come without a token; what they show does not.
+ * The console's files, compiled in. They hold nothing secret, so they come without a token; what
+ * they show does not.
  */
 #include <string.h>
 
@@ -7,7 +8,7 @@
 #include "producer/api/api_parts.h"
 #include "producer/console/files.h"
 
-#define POLICY \
+#define POLICY                                                                                                                \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; " \
     "frame-ancestors 'none'"
 

@@ -25,7 +25,8 @@ static const char *header_of(const struct kafka_page_record *record, const char 
 {
     for (size_t i = 0; i < record->headers_count; i++) {
         const char *found = record->headers[2 * i];
-        if (strncmp(found, HEADER_PREFIX, strlen(HEADER_PREFIX)) == 0 && strcmp(found + strlen(HEADER_PREFIX), name) == 0) {
+        if (strncmp(found, HEADER_PREFIX, strlen(HEADER_PREFIX)) == 0 &&
+            strcmp(found + strlen(HEADER_PREFIX), name) == 0) {
             return record->headers[2 * i + 1];
         }
     }
@@ -84,7 +85,8 @@ static void write_trigger(struct writer *json, const char *key, const Engenho__T
     for (size_t i = 0; i < trigger->n_parameters; i++) {
         const char *text = trigger->parameters[i]->json;
         bool good = json_is_valid(text, strlen(text));
-        writer_raw(json, trigger->parameters[i]->name, good ? text : "null", good ? strlen(text) : 4);
+        writer_raw(json, trigger->parameters[i]->name, good ? text : "null",
+                   good ? strlen(text) : 4);
     }
     writer_end(json);
     if (trigger->event != NULL) {
@@ -96,8 +98,12 @@ static void write_trigger(struct writer *json, const char *key, const Engenho__T
 /* The record, decoded where it is one of ours or JSON, else base64. */
 static void write_record_value(struct writer *json, const struct kafka_page_record *record)
 {
-    Engenho__Trigger *trigger = is_trigger(record) ? engenho__trigger__unpack(NULL, record->value_bytes, record->value) : NULL;
-    Engenho__Event *event = is_trigger(record) ? NULL : engenho__event__unpack(NULL, record->value_bytes, record->value);
+    Engenho__Trigger *trigger =
+        is_trigger(record) ? engenho__trigger__unpack(NULL, record->value_bytes, record->value)
+                           : NULL;
+    Engenho__Event *event = is_trigger(record)
+                                ? NULL
+                                : engenho__event__unpack(NULL, record->value_bytes, record->value);
     if (trigger != NULL) {
         write_trigger(json, "value", trigger);
         engenho__trigger__free_unpacked(trigger, NULL);
@@ -106,7 +112,8 @@ static void write_record_value(struct writer *json, const struct kafka_page_reco
     } else if (json_is_valid(record->value, record->value_bytes)) {
         writer_raw(json, "value", record->value, record->value_bytes);
     } else {
-        size_t bytes = record->value_bytes < VALUE_SHOWN_BYTES_MAX ? record->value_bytes : VALUE_SHOWN_BYTES_MAX;
+        size_t bytes = record->value_bytes < VALUE_SHOWN_BYTES_MAX ? record->value_bytes
+                                                                   : VALUE_SHOWN_BYTES_MAX;
         char *text = memory_new(BASE64_TEXT_BYTES(bytes), 1);
         base64_encode(record->value, bytes, text);
         writer_text(json, "value", text);
@@ -117,7 +124,8 @@ static void write_record_value(struct writer *json, const struct kafka_page_reco
     }
 }
 
-static void write_letter(struct writer *json, const struct kafka_page_record *record, bool with_value)
+static void write_letter(struct writer *json, const struct kafka_page_record *record,
+                         bool with_value)
 {
     char id[40];
     const char *execution = header_of(record, "execution-id");
@@ -159,7 +167,8 @@ static void run_job(struct call *call, struct kafka_job *job, void (*done)(struc
     if (kafka_jobs_run(call_services(call)->jobs, job) != 0) {
         kafka_job_free(job);
         call_set_header(call, "Retry-After", "1");
-        call_refuse(call, 503, "dead letters", "try again in a moment", "too many questions wait for Kafka already");
+        call_refuse(call, 503, "dead letters", "try again in a moment",
+                    "too many questions wait for Kafka already");
     }
 }
 
@@ -206,7 +215,8 @@ void api_dead_letters(struct call *call)
     int64_t *kept = memory_new(1, sizeof *kept);
     *kept = limit;
     call->extra = kept;
-    struct kafka_job *job = kafka_job_new(KAFKA_JOB_TAIL, call_services(call)->kafka->prefix, TOPIC_DEAD_LETTERS);
+    struct kafka_job *job =
+        kafka_job_new(KAFKA_JOB_TAIL, call_services(call)->kafka->prefix, TOPIC_DEAD_LETTERS);
     job->records_max = (size_t)limit;
     run_job(call, job, on_list);
 }
@@ -219,11 +229,12 @@ static void read_letter(struct call *call, void (*done)(struct kafka_job *job))
     char rest;
     if (sscanf(call->parts[1], "%d-%lld%c", &partition, &offset, &rest) != 2 || partition < 0 ||
         partition >= KAFKA_JOB_PARTITIONS_MAX || offset < 0) {
-        call_refuse(call, 404, "the id", "see what is there with `engenho dead-letters list`", "'%.60s' is not the id of a dead letter",
-                    call->parts[1]);
+        call_refuse(call, 404, "the id", "see what is there with `engenho dead-letters list`",
+                    "'%.60s' is not the id of a dead letter", call->parts[1]);
         return;
     }
-    struct kafka_job *job = kafka_job_new(KAFKA_JOB_PAGE, call_services(call)->kafka->prefix, TOPIC_DEAD_LETTERS);
+    struct kafka_job *job =
+        kafka_job_new(KAFKA_JOB_PAGE, call_services(call)->kafka->prefix, TOPIC_DEAD_LETTERS);
     job->only = partition;
     job->from[partition] = offset;
     job->records_max = 1;
@@ -239,10 +250,12 @@ static const struct kafka_page_record *found_letter(struct call *call, const str
         return NULL;
     }
     if (job->count == 1) {
-        snprintf(id, sizeof id, "%d-%lld", job->records[0].partition, (long long)job->records[0].offset);
+        snprintf(id, sizeof id, "%d-%lld", job->records[0].partition,
+                 (long long)job->records[0].offset);
     }
     if (job->count != 1 || strcmp(id, call->parts[1]) != 0) {
-        call_refuse(call, 404, "the id", "see what is there with `engenho dead-letters list`", "there is no dead letter '%.60s'", call->parts[1]);
+        call_refuse(call, 404, "the id", "see what is there with `engenho dead-letters list`",
+                    "there is no dead letter '%.60s'", call->parts[1]);
         return NULL;
     }
     return &job->records[0];
@@ -315,13 +328,15 @@ static Engenho__Trigger *new_trigger(const struct kafka_page_record *record, boo
     return trigger;
 }
 
-static void on_redriven(void *context, int result, const struct shards_delivery *deliveries, size_t count, const char *reason)
+static void on_redriven(void *context, int result, const struct shards_delivery *deliveries,
+                        size_t count, const char *reason)
 {
     struct call *call = context;
     (void)deliveries;
     (void)count;
     if (result != 0) {
-        call_refuse(call, 503, "kafka", "look whether it ran before you run it again", "it is not known to be on Kafka: %s", reason);
+        call_refuse(call, 503, "kafka", "look whether it ran before you run it again",
+                    "it is not known to be on Kafka: %s", reason);
         return;
     }
     writer_object(&call->json, NULL);
@@ -330,14 +345,18 @@ static void on_redriven(void *context, int result, const struct shards_delivery 
     call_reply(call, 202);
 }
 
-/* The lane's input: events of events, triggers of triggers.<agent> and of later.<agent>.triggers; NULL: none. */
+/*
+ * The lane's input: events of events, triggers of triggers.<agent> and of later.<agent>.triggers;
+ * NULL: none.
+ */
 static const char *input_of(const char *topic)
 {
     const char *last = strrchr(topic, '.');
     if (strcmp(topic, TOPIC_EVENTS) == 0 || (last != NULL && strcmp(last, ".events") == 0)) {
         return "events";
     }
-    bool triggers = strncmp(topic, "triggers.", 9) == 0 || (last != NULL && strcmp(last, ".triggers") == 0);
+    bool triggers =
+        strncmp(topic, "triggers.", 9) == 0 || (last != NULL && strcmp(last, ".triggers") == 0);
     return triggers ? "triggers" : NULL;
 }
 
@@ -349,11 +368,15 @@ static void on_redrive(struct kafka_job *job)
     if (record == NULL) {
         return;
     }
-    const char *agent = header_of(record, "agent"), *execution = header_of(record, "execution-id"), *from = header_of(record, "topic");
-    bool known = agent != NULL && execution != NULL && execution[0] != '\0' && from != NULL && input_of(from) != NULL;
+    const char *agent = header_of(record, "agent"), *execution = header_of(record, "execution-id"),
+               *from = header_of(record, "topic");
+    bool known = agent != NULL && execution != NULL && execution[0] != '\0' && from != NULL &&
+                 input_of(from) != NULL;
     Engenho__Trigger *trigger = known ? new_trigger(record, call_flag(call, "latest")) : NULL;
     if (trigger == NULL) {
-        call_refuse(call, 409, call->parts[1], "correct what sends such records, and send it again", "this dead letter holds no execution that could run again: its record is not one of ours");
+        call_refuse(
+            call, 409, call->parts[1], "correct what sends such records, and send it again",
+            "this dead letter holds no execution that could run again: its record is not one of ours");
         return;
     }
     size_t bytes = engenho__trigger__get_packed_size(trigger);
@@ -362,11 +385,16 @@ static void on_redrive(struct kafka_job *job)
     engenho__trigger__free_unpacked(trigger, NULL);
     topic_of_lane("", "later", agent, input_of(from), topic);
     call->extra = memory_copy_text(execution);
-    const struct shards_record out = {.topic = topic, .partition = (int32_t)number_header(record, "partition"), .key = record->key,
-                                      .key_bytes = record->key_bytes, .value = packed, .value_bytes = bytes};
+    const struct shards_record out = {.topic = topic,
+                                      .partition = (int32_t)number_header(record, "partition"),
+                                      .key = record->key,
+                                      .key_bytes = record->key_bytes,
+                                      .value = packed,
+                                      .value_bytes = bytes};
     if (call_services(call)->publisher == NULL ||
         publisher_send(call_services(call)->publisher, &out, 1, on_redriven, call) != 0) {
-        call_refuse(call, 503, "kafka", "try again in a moment", "too much waits for Kafka already");
+        call_refuse(call, 503, "kafka", "try again in a moment",
+                    "too much waits for Kafka already");
     }
     free(packed);
 }
@@ -395,5 +423,7 @@ static void on_purged(struct kafka_job *job)
 
 void api_dead_letters_purge(struct call *call)
 {
-    run_job(call, kafka_job_new(KAFKA_JOB_TRIM, call_services(call)->kafka->prefix, TOPIC_DEAD_LETTERS), on_purged);
+    run_job(call,
+            kafka_job_new(KAFKA_JOB_TRIM, call_services(call)->kafka->prefix, TOPIC_DEAD_LETTERS),
+            on_purged);
 }

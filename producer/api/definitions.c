@@ -29,7 +29,8 @@ static const char *kind_of(struct call *call)
 {
     const char *kind = definition_kind(call->parts[0]);
     if (kind == NULL) {
-        call_refuse(call, 404, call->parts[0], "kinds are application, production, agent, connection and package",
+        call_refuse(call, 404, call->parts[0],
+                    "kinds are application, production, agent, connection and package",
                     "there is no kind '%.60s'", call->parts[0]);
     }
     return kind;
@@ -71,7 +72,8 @@ void api_definitions_get(struct call *call)
     }
     const struct catalog_entry *entry = catalog_view_find(view, kind, call->tail);
     if (entry == NULL) {
-        call_refuse(call, 404, kind, "see what is there with `engenho get`", "there is no %s '%.200s'", kind, call->tail);
+        call_refuse(call, 404, kind, "see what is there with `engenho get`",
+                    "there is no %s '%.200s'", kind, call->tail);
         return;
     }
     definition_write_json(&call->json, NULL, entry);
@@ -140,12 +142,15 @@ static void refuse_change(struct call *call, const struct catalog_change *change
 static void refuse_shard(struct call *call)
 {
     call_set_header(call, "Retry-After", "1");
-    call_refuse(call, 503, "the catalog", "try again in some seconds; a write that names its generation is safe to repeat",
-                "this replica lost the catalog while it was writing: it is not known to be written");
+    call_refuse(
+        call, 503, "the catalog",
+        "try again in some seconds; a write that names its generation is safe to repeat",
+        "this replica lost the catalog while it was writing: it is not known to be written");
 }
 
 /* One definition was written. */
-static void on_written(void *context, int result, const struct catalog_change *changes, size_t count)
+static void on_written(void *context, int result, const struct catalog_change *changes,
+                       size_t count)
 {
     struct call *call = context;
     (void)count;
@@ -176,20 +181,29 @@ static bool is_ours(struct call *call)
 }
 
 /* Takes `changes`. */
-static void submit(struct call *call, struct catalog_change *changes, size_t count, catalog_done done)
+static void submit(struct call *call, struct catalog_change *changes, size_t count,
+                   catalog_done done)
 {
-    const struct catalog_write write = {.changes = changes, .count = count, .who = api_caller(call),
-                                        .dry_run = call_flag(call, "dryRun"), .done = done, .context = call};
+    const struct catalog_write write = {.changes = changes,
+                                        .count = count,
+                                        .who = api_caller(call),
+                                        .dry_run = call_flag(call, "dryRun"),
+                                        .done = done,
+                                        .context = call};
     if (catalog_submit(call_services(call)->catalog, &write) != 0) {
         for (size_t i = 0; i < count; i++) {
             catalog_change_release(&changes[i]);
         }
         free(changes);
-        call_refuse(call, 503, "the catalog", "try again", "too many writes wait for the catalog already");
+        call_refuse(call, 503, "the catalog", "try again",
+                    "too many writes wait for the catalog already");
     }
 }
 
-/* If-Match: "12", If-Match: 12, or If-None-Match: *. Returns whether it could be read; else the call was answered. */
+/*
+ * If-Match: "12", If-Match: 12, or If-None-Match: *. Returns whether it could be read; else the
+ * call was answered.
+ */
 static bool read_expected(struct call *call, int64_t *ret_expected)
 {
     const char *match = call_header(call, "If-Match"), *none = call_header(call, "If-None-Match");
@@ -200,7 +214,8 @@ static bool read_expected(struct call *call, int64_t *ret_expected)
     }
     *ret_expected = strtoll(match + (match[0] == '"'), &end, 10);
     if (*ret_expected < 0 || end == match || (*end != '\0' && strcmp(end, "\"") != 0)) {
-        call_refuse(call, 400, "If-Match", "send the generation that GET answered, or leave it out", "If-Match '%.60s' is not a generation", match);
+        call_refuse(call, 400, "If-Match", "send the generation that GET answered, or leave it out",
+                    "If-Match '%.60s' is not a generation", match);
         return false;
     }
     return true;
@@ -219,11 +234,12 @@ void api_definitions_put(struct call *call)
     }
     result = document_parse_yaml(call->body, call->body_bytes, &documents, &error);
     if (result == 0 && documents->count != 1) {
-        result = error_set(&error, -EINVAL, "the body holds %zu documents: one is written here", documents->count);
+        result = error_set(&error, -EINVAL, "the body holds %zu documents: one is written here",
+                           documents->count);
     }
     if (result == 0) {
-        result = definition_parse(documents->first, kind, call->tail, call->api->options.checks, &change->definition,
-                                  &change->started, &line, &error);
+        result = definition_parse(documents->first, kind, call->tail, call->api->options.checks,
+                                  &change->definition, &change->started, &line, &error);
     }
     node_free(documents);
     if (result != 0) {
@@ -246,7 +262,8 @@ void api_definitions_delete(struct call *call)
         return;
     }
     struct catalog_change *change = memory_new(1, sizeof *change);
-    *change = (struct catalog_change){.kind = memory_copy_text(kind), .name = memory_copy_text(call->tail), .expected = expected};
+    *change = (struct catalog_change){
+        .kind = memory_copy_text(kind), .name = memory_copy_text(call->tail), .expected = expected};
     submit(call, change, 1, on_written);
 }
 
@@ -256,10 +273,11 @@ static void start_or_stop(struct call *call, bool started)
         return;
     }
     struct catalog_change *change = memory_new(1, sizeof *change);
-    if (catalog_change_started(call_services(call)->catalog, call->parts[1], started, NULL, change) != 0) {
+    if (catalog_change_started(call_services(call)->catalog, call->parts[1], started, NULL,
+                               change) != 0) {
         free(change);
-        call_refuse(call, 404, "production", "see what is there with `engenho get productions`", "there is no production '%.200s'",
-                    call->parts[1]);
+        call_refuse(call, 404, "production", "see what is there with `engenho get productions`",
+                    "there is no production '%.200s'", call->parts[1]);
         return;
     }
     submit(call, change, 1, on_written);
@@ -276,7 +294,8 @@ void api_production_stop(struct call *call)
 }
 
 /* Several definitions were written, or none. */
-static void on_applied(void *context, int result, const struct catalog_change *changes, size_t count)
+static void on_applied(void *context, int result, const struct catalog_change *changes,
+                       size_t count)
 {
     struct call *call = context;
     char where[64] = "the documents";
@@ -290,7 +309,8 @@ static void on_applied(void *context, int result, const struct catalog_change *c
     }
     if (result != 0 && bad != NULL) {
         snprintf(where, sizeof where, "line %d", bad->line);
-        call_refuse_begin(call, where, "correct it and apply again: nothing was written", bad->error.text);
+        call_refuse_begin(call, where, "correct it and apply again: nothing was written",
+                          bad->error.text);
     } else {
         writer_object(&call->json, NULL);
     }
@@ -307,12 +327,14 @@ static void on_applied(void *context, int result, const struct catalog_change *c
 }
 
 /* A document into a change; one that can't be read is a change that is refused already. */
-static void read_change(struct call *call, const struct node *document, struct catalog_change *change)
+static void read_change(struct call *call, const struct node *document,
+                        struct catalog_change *change)
 {
     int line = 0;
-    *change = (struct catalog_change){.expected = GENERATION_ANY, .line = document->line, .started = -1};
-    int result = definition_parse(document, NULL, NULL, call->api->options.checks, &change->definition, &change->started, &line,
-                                  &change->error);
+    *change =
+        (struct catalog_change){.expected = GENERATION_ANY, .line = document->line, .started = -1};
+    int result = definition_parse(document, NULL, NULL, call->api->options.checks,
+                                  &change->definition, &change->started, &line, &change->error);
     if (result == 0) {
         change->kind = memory_copy_text(change->definition->kind);
         change->name = memory_copy_text(change->definition->name);
@@ -335,14 +357,17 @@ void api_definitions_apply(struct call *call)
         return;
     }
     if (document_parse_yaml(call->body, call->body_bytes, &documents, &error) != 0) {
-        call_refuse(call, 400, "the body", "correct it and apply again: nothing was written", "%s", error.text);
+        call_refuse(call, 400, "the body", "correct it and apply again: nothing was written", "%s",
+                    error.text);
         return;
     }
     /* One JSON list is as good as several documents. */
-    const struct node *list = documents->count == 1 && documents->first->type == NODE_LIST ? documents->first : documents;
+    const struct node *list =
+        documents->count == 1 && documents->first->type == NODE_LIST ? documents->first : documents;
     if (list->count == 0 || list->count > CATALOG_CHANGES_MAX) {
-        call_refuse(call, 400, "the body", "send at least one document, and a large set in parts", "the body holds %zu documents: 1 to %d are taken",
-                    list->count, CATALOG_CHANGES_MAX);
+        call_refuse(call, 400, "the body", "send at least one document, and a large set in parts",
+                    "the body holds %zu documents: 1 to %d are taken", list->count,
+                    CATALOG_CHANGES_MAX);
         node_free(documents);
         return;
     }
@@ -399,7 +424,8 @@ void api_definitions_export(struct call *call)
     }
     free(list);
     if (result != 0) {
-        call_refuse(call, 500, "the export", "get the kinds one by one", "the export is larger than 64 MiB");
+        call_refuse(call, 500, "the export", "get the kinds one by one",
+                    "the export is larger than 64 MiB");
         return;
     }
     call_reply_bytes(call, 200, "application/yaml", call->out.data, call->out.length);

@@ -20,12 +20,14 @@
 
 static struct metric *rejected(const struct call *call, const char *source, const char *reason)
 {
-    return metrics_series(call->api->options.metrics, "engenho_events_rejected_total", METRIC_VALUES(source, TOPIC_EVENTS, reason));
+    return metrics_series(call->api->options.metrics, "engenho_events_rejected_total",
+                          METRIC_VALUES(source, TOPIC_EVENTS, reason));
 }
 
 static struct metric *published(const struct call *call, const char *source)
 {
-    return metrics_series(call->api->options.metrics, "engenho_events_published_total", METRIC_VALUES(source, TOPIC_EVENTS));
+    return metrics_series(call->api->options.metrics, "engenho_events_published_total",
+                          METRIC_VALUES(source, TOPIC_EVENTS));
 }
 
 /* A binary CloudEvent: its attributes from the headers, its data from the body. Takes `data`. */
@@ -33,7 +35,8 @@ static struct node *binary_event(const struct call *call, struct node *data)
 {
     static const struct {
         const char *header, *name;
-    } attributes[] = {{"ce-specversion", "specversion"}, {"ce-id", "id"},   {"ce-source", "source"}, {"ce-type", "type"},
+    } attributes[] = {{"ce-specversion", "specversion"}, {"ce-id", "id"},
+                      {"ce-source", "source"},           {"ce-type", "type"},
                       {"ce-subject", "subject"},         {"ce-time", "time"}};
     struct node *event = node_new(NODE_MAP, 0);
     for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
@@ -105,7 +108,8 @@ static void reply_accepted(struct call *call, size_t count, bool has_position, u
     call_reply(call, 202);
 }
 
-static void on_published(void *context, int result, const struct shards_delivery *deliveries, size_t count, const char *reason)
+static void on_published(void *context, int result, const struct shards_delivery *deliveries,
+                         size_t count, const char *reason)
 {
     struct call *call = context;
     (void)deliveries;
@@ -115,7 +119,8 @@ static void on_published(void *context, int result, const struct shards_delivery
         return;
     }
     metric_add(rejected(call, "http", "kafka"), (double)count);
-    call_refuse(call, 503, "kafka", "send all again: some may be published already", "not all events are on Kafka: %s", reason);
+    call_refuse(call, 503, "kafka", "send all again: some may be published already",
+                "not all events are on Kafka: %s", reason);
 }
 
 struct replaying {
@@ -137,7 +142,8 @@ static void on_replayed(void *context, int result, uint64_t position)
                 "the batch of source '%.200s' is not known to be committed", replaying->source);
 }
 
-static void refuse_position(struct call *call, const char *source, int result, uint64_t from, uint64_t position)
+static void refuse_position(struct call *call, const char *source, int result, uint64_t from,
+                            uint64_t position)
 {
     char text[256];
     if (result == -EBUSY) {
@@ -146,8 +152,8 @@ static void refuse_position(struct call *call, const char *source, int result, u
             position = from; /* the shard has just gone: the next answer says better */
         }
     } else {
-        snprintf(text, sizeof text, "the source's committed position is %llu, not %llu", (unsigned long long)position,
-                 (unsigned long long)from);
+        snprintf(text, sizeof text, "the source's committed position is %llu, not %llu",
+                 (unsigned long long)position, (unsigned long long)from);
     }
     call_refuse_begin(call, "from", "go on at this position", text);
     writer_text(&call->json, "source", source);
@@ -165,19 +171,23 @@ static void replay(struct call *call, const char *source, struct push *push)
         return;
     }
     if (from < 0) {
-        call_refuse(call, 400, "from", "add from=N: how many records of the source came before these", "a source needs a position");
+        call_refuse(call, 400, "from",
+                    "add from=N: how many records of the source came before these",
+                    "a source needs a position");
         return;
     }
     struct replaying *replaying = memory_new(1, sizeof *replaying + strlen(source) + 1);
     replaying->count = push->count;
     memcpy(replaying->source, source, strlen(source) + 1);
     call->extra = replaying;
-    int result = replay_submit(services->replay, replaying->source, (uint64_t)from, push, on_replayed, call, &position);
+    int result = replay_submit(services->replay, replaying->source, (uint64_t)from, push,
+                               on_replayed, call, &position);
     if (result == -ESTALE || result == -EBUSY) {
         refuse_position(call, replaying->source, result, (uint64_t)from, position);
     } else if (result != 0) {
         call_set_header(call, "Retry-After", "1");
-        call_refuse(call, 503, "kafka", "try again in a moment", "too much waits for Kafka already, or this replica lost the source's shard");
+        call_refuse(call, 503, "kafka", "try again in a moment",
+                    "too much waits for Kafka already, or this replica lost the source's shard");
     }
 }
 
@@ -191,7 +201,8 @@ void api_events(struct call *call)
         return;
     }
     if (source != NULL && !name_is_valid(source)) {
-        call_refuse(call, 400, "source", "choose another name", "a source's name is 1 to %d bytes of UTF-8 without control characters",
+        call_refuse(call, 400, "source", "choose another name",
+                    "a source's name is 1 to %d bytes of UTF-8 without control characters",
                     NAME_BYTES_MAX);
         return;
     }
@@ -209,7 +220,8 @@ void api_events(struct call *call)
     } else {
         struct shards_record *records = push_records(&push);
         if (publisher_send(services->publisher, records, push.count, on_published, call) != 0) {
-            call_refuse(call, 503, "kafka", "try again in a moment", "too many events wait for Kafka already");
+            call_refuse(call, 503, "kafka", "try again in a moment",
+                        "too many events wait for Kafka already");
         }
         push_records_free(records, push.count);
     }
@@ -238,17 +250,20 @@ struct run {
     char agent[AGENT_NAME_BYTES_MAX + 1];
 };
 
-static void on_run(void *context, int result, const struct shards_delivery *deliveries, size_t count, const char *reason)
+static void on_run(void *context, int result, const struct shards_delivery *deliveries,
+                   size_t count, const char *reason)
 {
     struct call *call = context;
     const struct run *run = call->extra;
     char id[EXECUTION_ID_BYTES_MAX];
     (void)count;
     if (result != 0) {
-        call_refuse(call, 503, "kafka", "run it again; it may run already", "the run is not known to be on Kafka: %s", reason);
+        call_refuse(call, 503, "kafka", "run it again; it may run already",
+                    "the run is not known to be on Kafka: %s", reason);
         return;
     }
-    execution_id_print(run->agent, run->topic, deliveries[0].partition, deliveries[0].offset, "", id);
+    execution_id_print(run->agent, run->topic, deliveries[0].partition, deliveries[0].offset, "",
+                       id);
     writer_object(&call->json, NULL);
     writer_text(&call->json, "execution", id);
     writer_end(&call->json);
@@ -264,19 +279,26 @@ static void send_run(struct call *call, const Engenho__Trigger *trigger, const c
     size_t bytes = engenho__trigger__get_packed_size(trigger);
     uint8_t *packed = memory_new(bytes + 1, 1);
     engenho__trigger__pack(trigger, packed);
-    const struct shards_record record = {.topic = run->topic, .partition = -1, .key = trigger->application,
-                                         .key_bytes = strlen(trigger->application), .value = packed, .value_bytes = bytes};
+    const struct shards_record record = {.topic = run->topic,
+                                         .partition = -1,
+                                         .key = trigger->application,
+                                         .key_bytes = strlen(trigger->application),
+                                         .value = packed,
+                                         .value_bytes = bytes};
     if (publisher_send(call_services(call)->publisher, &record, 1, on_run, call) != 0) {
-        call_refuse(call, 503, "kafka", "try again in a moment", "too much waits for Kafka already");
+        call_refuse(call, 503, "kafka", "try again in a moment",
+                    "too much waits for Kafka already");
     }
     free(packed);
 }
 
 /* The body's members. Returns whether they are good; else the call was answered. */
-static bool read_run(struct call *call, const struct node *body, Engenho__Trigger *trigger, const char **ret_agent)
+static bool read_run(struct call *call, const struct node *body, Engenho__Trigger *trigger,
+                     const char **ret_agent)
 {
     static const char *const names[] = {"application", "parameters", "at", "agent"};
-    const struct node *at = node_get(body, "at"), *parameters = node_get(body, "parameters"), *agent = node_get(body, "agent");
+    const struct node *at = node_get(body, "at"), *parameters = node_get(body, "parameters"),
+                      *agent = node_get(body, "agent");
     struct error error;
     for (const struct node *child = body->first; child != NULL; child = child->next) {
         size_t i = 0;
@@ -284,29 +306,35 @@ static bool read_run(struct call *call, const struct node *body, Engenho__Trigge
             i++;
         }
         if (i == ARRAY_SIZE(names)) {
-            call_refuse(call, 400, "the body", "it takes application, parameters, at and agent", "unknown key '%.60s'",
-                        child->key != NULL ? child->key : "");
+            call_refuse(call, 400, "the body", "it takes application, parameters, at and agent",
+                        "unknown key '%.60s'", child->key != NULL ? child->key : "");
             return false;
         }
     }
     if (node_text(body, "application") == NULL) {
-        call_refuse(call, 400, "application", "name the application to run", "application is missing, or not text");
+        call_refuse(call, 400, "application", "name the application to run",
+                    "application is missing, or not text");
         return false;
     }
-    if (at != NULL && (at->type != NODE_TEXT || instant_parse(at->text, &trigger->nominal_us) != 0)) {
+    if (at != NULL &&
+        (at->type != NODE_TEXT || instant_parse(at->text, &trigger->nominal_us) != 0)) {
         call_refuse(call, 400, "at", "write it as 2026-01-31T12:00:00Z", "at is not a time");
         return false;
     }
     if (trigger->nominal_us > trigger->actual_us) {
-        call_refuse(call, 400, "at", "leave it out, or give a time that is not in the future", "this version runs at once: it keeps no runs for later");
+        call_refuse(call, 400, "at", "leave it out, or give a time that is not in the future",
+                    "this version runs at once: it keeps no runs for later");
         return false;
     }
-    if (parameters != NULL && definition_parameters(parameters, &trigger->n_parameters, &trigger->parameters, &error) != 0) {
-        call_refuse(call, 400, "parameters", "give a JSON object of names and values", "%s", error.text);
+    if (parameters != NULL && definition_parameters(parameters, &trigger->n_parameters,
+                                                    &trigger->parameters, &error) != 0) {
+        call_refuse(call, 400, "parameters", "give a JSON object of names and values", "%s",
+                    error.text);
         return false;
     }
     if (agent != NULL && (agent->type != NODE_TEXT || !name_is_agent(agent->text))) {
-        call_refuse(call, 400, "agent", "leave it out for the agent default", "agent is not an agent's name");
+        call_refuse(call, 400, "agent", "leave it out for the agent default",
+                    "agent is not an agent's name");
         return false;
     }
     *ret_agent = agent != NULL ? agent->text : AGENT_DEFAULT;
@@ -317,17 +345,20 @@ static bool read_run(struct call *call, const struct node *body, Engenho__Trigge
 static bool complete_run(struct call *call, Engenho__Trigger *trigger, const char *agent)
 {
     const struct catalog_view *view = catalog_view_of(call_services(call)->catalog);
-    const struct catalog_entry *entry = catalog_view_find(view, "application", trigger->application);
+    const struct catalog_entry *entry =
+        catalog_view_find(view, "application", trigger->application);
     if (entry == NULL) {
-        call_refuse(call, 404, "application", "see what is there with `engenho get applications`", "there is no application '%.200s'",
-                    trigger->application);
+        call_refuse(call, 404, "application", "see what is there with `engenho get applications`",
+                    "there is no application '%.200s'", trigger->application);
         return false;
     }
     if (strcmp(agent, AGENT_DEFAULT) != 0 && catalog_view_find(view, "agent", agent) == NULL) {
-        call_refuse(call, 404, "agent", "see what is there with `engenho get agents`", "there is no agent '%s'", agent);
+        call_refuse(call, 404, "agent", "see what is there with `engenho get agents`",
+                    "there is no agent '%s'", agent);
         return false;
     }
-    const Engenho__PackageVersion *version = catalog_view_active(view, entry->definition->application->package);
+    const Engenho__PackageVersion *version =
+        catalog_view_active(view, entry->definition->application->package);
     trigger->package_version = version != NULL ? version->version : 0;
     return true;
 }
@@ -338,7 +369,8 @@ void api_runs(struct call *call)
     struct error error;
     struct node *body;
     const char *agent;
-    if (services->publisher == NULL || services->catalog == NULL || !catalog_is_read(services->catalog)) {
+    if (services->publisher == NULL || services->catalog == NULL ||
+        !catalog_is_read(services->catalog)) {
         call_unavailable(call, "a run");
         return;
     }

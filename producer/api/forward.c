@@ -13,8 +13,9 @@
 #define FORWARD_SECONDS 30
 #define FORWARDED "X-Engenho-Forwarded"
 
-static const char *const passed_headers[] = {"Authorization", "Content-Type", "If-Match", "If-None-Match", "ce-id", "ce-source",
-                                             "ce-type", "ce-subject", "ce-time", "ce-specversion"};
+static const char *const passed_headers[] = {
+    "Authorization", "Content-Type", "If-Match",   "If-None-Match", "ce-id",
+    "ce-source",     "ce-type",      "ce-subject", "ce-time",       "ce-specversion"};
 
 struct forwarding {
     struct call *call;
@@ -35,7 +36,8 @@ static void on_answer(struct evhttp_request *answer, void *context)
     const struct timeval now = {0, 0};
     int code = answer != NULL ? evhttp_request_get_response_code(answer) : 0;
     if (code == 0) {
-        call_refuse(call, 503, "the owner of this shard", "try again: another replica takes over within some seconds",
+        call_refuse(call, 503, "the owner of this shard",
+                    "try again: another replica takes over within some seconds",
                     "the replica that owns this does not answer");
     } else {
         struct evbuffer *body = evhttp_request_get_input_buffer(answer);
@@ -44,11 +46,12 @@ static void on_answer(struct evhttp_request *answer, void *context)
         if (etag != NULL) {
             call_set_header(call, "ETag", etag);
         }
-        call_reply_bytes(call, code, "application/json", bytes > 0 ? (const void *)evbuffer_pullup(body, -1) : "", bytes);
+        call_reply_bytes(call, code, "application/json",
+                         bytes > 0 ? (const void *)evbuffer_pullup(body, -1) : "", bytes);
     }
     /* Not from within its own callback. */
-    event_base_once(evhttp_connection_get_base(forwarding->connection), -1, EV_TIMEOUT, free_connection, forwarding->connection,
-                    &now);
+    event_base_once(evhttp_connection_get_base(forwarding->connection), -1, EV_TIMEOUT,
+                    free_connection, forwarding->connection, &now);
     free(forwarding);
 }
 
@@ -61,7 +64,8 @@ void call_forward(struct call *call, int shard)
         call_unavailable(call, "this");
         return;
     }
-    if (owner == NULL || call_header(call, FORWARDED) != NULL || address_parse(owner, &address, NULL) != 0) {
+    if (owner == NULL || call_header(call, FORWARDED) != NULL ||
+        address_parse(owner, &address, NULL) != 0) {
         call_set_header(call, "Retry-After", "1");
         call_refuse(call, 503, "the owner of this shard", "try again in some seconds",
                     "no replica owns shard %d at the moment, or it is still reading", shard);
@@ -69,7 +73,8 @@ void call_forward(struct call *call, int shard)
     }
     struct forwarding *forwarding = memory_new(1, sizeof *forwarding);
     forwarding->call = call;
-    forwarding->connection = evhttp_connection_base_new(call->api->base, NULL, address.host, address.port);
+    forwarding->connection =
+        evhttp_connection_base_new(call->api->base, NULL, address.host, address.port);
     evhttp_connection_set_timeout(forwarding->connection, FORWARD_SECONDS);
     struct evhttp_request *request = evhttp_request_new(on_answer, forwarding);
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
@@ -82,11 +87,15 @@ void call_forward(struct call *call, int shard)
     evhttp_add_header(headers, FORWARDED, "1");
     evhttp_add_header(headers, "Host", owner);
     evbuffer_add(evhttp_request_get_output_buffer(request), call->body, call->body_bytes);
-    if (evhttp_make_request(forwarding->connection, request, evhttp_request_get_command(call->request),
+    if (evhttp_make_request(forwarding->connection, request,
+                            evhttp_request_get_command(call->request),
                             evhttp_request_get_uri(call->request)) != 0) {
-        /* It has called on_answer with nothing, or will not: either way the call must not be left. */
+        /*
+         * It has called on_answer with nothing, or will not: either way the call must not be left.
+         */
         evhttp_connection_free(forwarding->connection);
         free(forwarding);
-        call_refuse(call, 503, "the owner of this shard", "try again in some seconds", "%s can't be reached", owner);
+        call_refuse(call, 503, "the owner of this shard", "try again in some seconds",
+                    "%s can't be reached", owner);
     }
 }

@@ -23,7 +23,10 @@ struct question {
     bool count_only;
 };
 
-/* Read since: an instant, or a duration before now. Returns whether it could be read; else the call was answered. */
+/*
+ * Read since: an instant, or a duration before now. Returns whether it could be read; else the call
+ * was answered.
+ */
 static bool read_since(struct call *call, int64_t *ret_us)
 {
     const char *since = call_query(call, "since");
@@ -38,22 +41,26 @@ static bool read_since(struct call *call, int64_t *ret_us)
         *ret_us = clock_unix_us() - us;
         return true;
     }
-    call_refuse(call, 400, "since", "write 2026-01-31T12:00:00Z, or 10m for the last ten minutes", "since '%.60s' is neither a time nor a duration", since);
+    call_refuse(call, 400, "since", "write 2026-01-31T12:00:00Z, or 10m for the last ten minutes",
+                "since '%.60s' is neither a time nor a duration", since);
     return false;
 }
 
-static bool read_question(struct call *call, const struct results_store *store, struct question *question)
+static bool read_question(struct call *call, const struct results_store *store,
+                          struct question *question)
 {
     struct results_cursor end;
     const char *after = call_query(call, "after");
     int64_t limit = LIMIT_DEFAULT;
     memset(question, 0, sizeof *question);
-    if (!read_since(call, &question->query.since_us) || !call_number(call, "limit", LIMIT_MAX, &limit)) {
+    if (!read_since(call, &question->query.since_us) ||
+        !call_number(call, "limit", LIMIT_MAX, &limit)) {
         return false;
     }
     results_store_end(store, &end);
     if (after != NULL && results_cursor_parse(after, end.count, &question->after) != 0) {
-        call_refuse(call, 400, "after", "give the `next` of an answer, or leave it out", "after '%.60s' is not a cursor", after);
+        call_refuse(call, 400, "after", "give the `next` of an answer, or leave it out",
+                    "after '%.60s' is not a cursor", after);
         return false;
     }
     question->count_only = call_flag(call, "count");
@@ -85,7 +92,8 @@ static void write_next(struct call *call, const struct results_cursor *next)
     writer_text(&call->json, "next", text);
 }
 
-static void reply_from_memory(struct call *call, const struct results_store *store, const struct question *question)
+static void reply_from_memory(struct call *call, const struct results_store *store,
+                              const struct question *question)
 {
     struct results_cursor next;
     writer_object(&call->json, NULL);
@@ -112,9 +120,11 @@ struct filter {
 static bool keep(const struct kafka_job *job, const void *value, size_t bytes)
 {
     const struct filter *filter = (const void *)job->extra;
-    const struct results_query query = {.production = filter->by_production ? filter->production : NULL,
-                                        .application = filter->by_application ? filter->application : NULL,
-                                        .since_us = filter->since_us, .failed = filter->failed};
+    const struct results_query query = {
+        .production = filter->by_production ? filter->production : NULL,
+        .application = filter->by_application ? filter->application : NULL,
+        .since_us = filter->since_us,
+        .failed = filter->failed};
     Engenho__Result *result = value != NULL ? engenho__result__unpack(NULL, bytes, value) : NULL;
     bool matches = result != NULL && results_match(&query, result);
     if (result != NULL) {
@@ -146,7 +156,8 @@ static void on_page(struct kafka_job *job)
     }
     Engenho__Result **list = memory_new(job->count + 1, sizeof *list);
     for (size_t i = 0; i < job->count; i++) {
-        list[count] = engenho__result__unpack(NULL, job->records[i].value_bytes, job->records[i].value);
+        list[count] =
+            engenho__result__unpack(NULL, job->records[i].value_bytes, job->records[i].value);
         count += list[count] != NULL ? 1 : 0;
     }
     qsort(list, count, sizeof *list, compare_end);
@@ -178,8 +189,10 @@ static void read_page(struct call *call, const struct question *question)
     filter->failed = query->failed;
     filter->by_production = query->production != NULL;
     filter->by_application = query->application != NULL;
-    snprintf(filter->production, sizeof filter->production, "%s", query->production ? query->production : "");
-    snprintf(filter->application, sizeof filter->application, "%s", query->application ? query->application : "");
+    snprintf(filter->production, sizeof filter->production, "%s",
+             query->production ? query->production : "");
+    snprintf(filter->application, sizeof filter->application, "%s",
+             query->application ? query->application : "");
     for (int i = 0; query->after != NULL && i < query->after->count; i++) {
         job->from[i] = query->after->seen[i] + 1;
     }
@@ -191,14 +204,16 @@ static void read_page(struct call *call, const struct question *question)
     if (kafka_jobs_run(services->jobs, job) != 0) {
         kafka_job_free(job);
         call_set_header(call, "Retry-After", "1");
-        call_refuse(call, 503, "older results", "try again in a moment", "too many questions wait for Kafka already");
+        call_refuse(call, 503, "older results", "try again in a moment",
+                    "too many questions wait for Kafka already");
     }
 }
 
 void api_results(struct call *call)
 {
     const struct api_services *services = call_services(call);
-    const struct results_store *store = services->results != NULL ? results_store_of(services->results) : NULL;
+    const struct results_store *store =
+        services->results != NULL ? results_store_of(services->results) : NULL;
     struct question question;
     if (store == NULL || !results_are_read(services->results)) {
         call_unavailable(call, "results");
@@ -207,7 +222,8 @@ void api_results(struct call *call)
     if (!read_question(call, store, &question)) {
         return;
     }
-    if (question.count_only || question.query.limit == 0 || results_store_covers(store, &question.query)) {
+    if (question.count_only || question.query.limit == 0 ||
+        results_store_covers(store, &question.query)) {
         reply_from_memory(call, store, &question);
     } else {
         read_page(call, &question);
@@ -217,14 +233,17 @@ void api_results(struct call *call)
 void api_result(struct call *call)
 {
     const struct api_services *services = call_services(call);
-    const struct results_store *store = services->results != NULL ? results_store_of(services->results) : NULL;
+    const struct results_store *store =
+        services->results != NULL ? results_store_of(services->results) : NULL;
     if (store == NULL || !results_are_read(services->results)) {
         call_unavailable(call, "results");
         return;
     }
     if (!results_store_show(store, call->tail, visit, call)) {
-        call_refuse(call, 404, "the execution", "it may still run; older ones are listed by `engenho results --since TIME`",
-                    "the newest %zu results hold none of execution '%.300s'", results_store_count(store), call->tail);
+        call_refuse(call, 404, "the execution",
+                    "it may still run; older ones are listed by `engenho results --since TIME`",
+                    "the newest %zu results hold none of execution '%.300s'",
+                    results_store_count(store), call->tail);
         return;
     }
     call_reply(call, 200);

@@ -16,7 +16,9 @@
 #define HEADERS_BYTES_MAX 16384
 #define BODY_BYTES_MAX (PACKAGES_BYTES_MAX + 1024 * 1024)
 
-/* A route: parts of the path behind /v1/; `*` is any one part, `**` the rest. The first that fits. */
+/*
+ * A route: parts of the path behind /v1/; `*` is any one part, `**` the rest. The first that fits.
+ */
 struct route {
     const char *method;
     const char *path;
@@ -78,7 +80,8 @@ static bool path_fits(const struct call *call, const char *path)
 static bool is_authorised(const struct call *call)
 {
     const char *header = call_header(call, "Authorization");
-    return header != NULL && strncasecmp(header, "Bearer ", 7) == 0 && secret_equal(header + 7, call->api->options.token);
+    return header != NULL && strncasecmp(header, "Bearer ", 7) == 0 &&
+           secret_equal(header + 7, call->api->options.token);
 }
 
 static void dispatch(struct call *call)
@@ -90,9 +93,10 @@ static void dispatch(struct call *call)
         }
         if (strcmp(call->method, routes[i].method) == 0) {
             call->handler = routes[i].name;
-            if (call->body_bytes > CALL_BODY_BYTES_MAX && routes[i].handler != api_packages_deploy) {
-                call_refuse(call, 413, "the body", "send it in smaller parts", "the body is larger than %d MiB",
-                            CALL_BODY_BYTES_MAX / 1024 / 1024);
+            if (call->body_bytes > CALL_BODY_BYTES_MAX &&
+                routes[i].handler != api_packages_deploy) {
+                call_refuse(call, 413, "the body", "send it in smaller parts",
+                            "the body is larger than %d MiB", CALL_BODY_BYTES_MAX / 1024 / 1024);
             } else {
                 routes[i].handler(call);
             }
@@ -116,14 +120,20 @@ static void on_request(struct evhttp_request *request, void *context)
     if (path == NULL || strncmp(path, "/v1/", 4) != 0) {
         call->handler = "console";
         if (strcmp(call->method, "GET") != 0 || !api_console(call, path != NULL ? path : "/")) {
-            call_refuse(call, 404, path != NULL ? path : "/", "the API is under /v1/, the console at /", "there is nothing at this path");
+            call_refuse(call, 404, path != NULL ? path : "/",
+                        "the API is under /v1/, the console at /", "there is nothing at this path");
         }
         return;
     }
     if (!is_authorised(call)) {
         call_set_header(call, "WWW-Authenticate", "Bearer");
-        call_refuse(call, 401, "Authorization", "send `Authorization: Bearer TOKEN`; the token is in the file of --token-file, or under the "
-                    "data directory of `engenho up`", "%s", call_header(call, "Authorization") ? "this token is not the one" : "a token is missing");
+        call_refuse(
+            call, 401, "Authorization",
+            "send `Authorization: Bearer TOKEN`; the token is in the file of --token-file, or under the "
+            "data directory of `engenho up`",
+            "%s",
+            call_header(call, "Authorization") ? "this token is not the one"
+                                               : "a token is missing");
         return;
     }
     if (api->stopping) {
@@ -152,12 +162,17 @@ struct api *api_new(struct event_base *base, const struct api_options *options, 
     }
     struct evhttp *http = evhttp_new(base);
     errno = 0;
-    struct evhttp_bound_socket *bound = evhttp_bind_socket_with_handle(http, address.host, address.port);
+    struct evhttp_bound_socket *bound =
+        evhttp_bind_socket_with_handle(http, address.host, address.port);
     if (bound == NULL) {
         int code = errno;
         evhttp_free(http);
-        error_set(error, -EADDRINUSE, "the API can't listen on %s (%s): choose another address with --api-listen", options->listen,
-                  code == EADDRINUSE ? "the port is in use" : code != 0 ? strerror(code) : "no such host");
+        error_set(error, -EADDRINUSE,
+                  "the API can't listen on %s (%s): choose another address with --api-listen",
+                  options->listen,
+                  code == EADDRINUSE ? "the port is in use"
+                  : code != 0        ? strerror(code)
+                                     : "no such host");
         return NULL;
     }
     struct api *api = memory_new(1, sizeof *api);
@@ -167,7 +182,8 @@ struct api *api_new(struct event_base *base, const struct api_options *options, 
     api->port = port_of(evhttp_bound_socket_get_fd(bound));
     LIST_INIT(&api->calls);
     LIST_INIT(&api->streams);
-    evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE);
+    evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                                         EVHTTP_REQ_DELETE);
     evhttp_set_max_headers_size(http, HEADERS_BYTES_MAX);
     evhttp_set_max_body_size(http, BODY_BYTES_MAX);
     evhttp_set_timeout(http, (int)(options->connections_idle_us / 1000000));
@@ -193,7 +209,8 @@ void api_free(struct api *api)
     }
     api_streams_stop(api);
     while (!LIST_EMPTY(&api->calls)) {
-        call_refuse(LIST_FIRST(&api->calls), 503, "the producer", "try again", "this replica is stopping");
+        call_refuse(LIST_FIRST(&api->calls), 503, "the producer", "try again",
+                    "this replica is stopping");
     }
     evhttp_free(api->http);
     free(api);
@@ -201,7 +218,8 @@ void api_free(struct api *api)
 
 const char *api_caller(const struct call *call)
 {
-    const char *name = call_header(call, "X-Engenho-User"); /* one token for all: who it is, as the caller says */
+    /* one token for all: who it is, as the caller says */
+    const char *name = call_header(call, "X-Engenho-User");
     return name != NULL && name[0] != '\0' && strlen(name) < 100 ? name : "token";
 }
 

@@ -33,7 +33,8 @@ void api_lag(struct call *call)
     }
     json_t *lag = lag_json(services->lag, agent);
     if (lag == NULL) {
-        call_refuse(call, 404, "agent", "see what is there with `engenho get agents`", "there is no agent '%.60s'", agent ? agent : "");
+        call_refuse(call, 404, "agent", "see what is there with `engenho get agents`",
+                    "there is no agent '%.60s'", agent ? agent : "");
         return;
     }
     reply_jansson(call, lag);
@@ -53,8 +54,8 @@ void api_schedules(struct call *call)
     }
     json_t *schedules = schedules_json(services->schedules, production, (int)next);
     if (schedules == NULL) {
-        call_refuse(call, 404, "production", "see what is there with `engenho schedules`", "production '%.200s' has no schedule",
-                    production ? production : "");
+        call_refuse(call, 404, "production", "see what is there with `engenho schedules`",
+                    "production '%.200s' has no schedule", production ? production : "");
         return;
     }
     reply_jansson(call, schedules);
@@ -130,7 +131,8 @@ static void write_licence(struct writer *json, const Engenho__LicenceState *lice
     writer_end(json);
 }
 
-void api_write_seats(struct writer *json, const char *key, const Engenho__SeatList *seats, const Engenho__LicenceState *licence)
+void api_write_seats(struct writer *json, const char *key, const Engenho__SeatList *seats,
+                     const Engenho__LicenceState *licence)
 {
     writer_object(json, key);
     writer_array(json, "pools");
@@ -157,7 +159,8 @@ void api_write_seats(struct writer *json, const char *key, const Engenho__SeatLi
 static void refuse_licensor(struct call *call, const char *reason)
 {
     call_set_header(call, "Retry-After", "1");
-    call_refuse(call, 503, "licensor", "see that engenho-licensor runs, and its /readyz", "%s", reason);
+    call_refuse(call, 503, "licensor", "see that engenho-licensor runs, and its /readyz", "%s",
+                reason);
 }
 
 /* Ask one thing. Returns whether it was asked; else the call was answered. */
@@ -195,7 +198,8 @@ static void on_licence(void *context, const Engenho__FromLicensor *answer, const
     struct call *call = context;
     const struct seats_packed *packed = call->extra;
     Engenho__SeatList *seats = engenho__seat_list__unpack(NULL, packed->bytes, packed->data);
-    if (seats == NULL || answer == NULL || answer->body_case != ENGENHO__FROM_LICENSOR__BODY_LICENCE) {
+    if (seats == NULL || answer == NULL ||
+        answer->body_case != ENGENHO__FROM_LICENSOR__BODY_LICENCE) {
         refuse_licensor(call, reason != NULL ? reason : "the licensor answered something else");
     } else {
         api_write_seats(&call->json, NULL, seats, answer->licence);

@@ -13,7 +13,9 @@
 #include "producer/api/api_parts.h"
 #include "producer/results_json.h"
 
-#define UNSENT_BYTES_MAX (4 * 1024 * 1024) /* of a listener that does not read: it is let go, and comes again with its cursor */
+#define UNSENT_BYTES_MAX                                                                           \
+    (4 * 1024 *                                                                                    \
+     1024) /* of a listener that does not read: it is let go, and comes again with its cursor */
 #define KEEP_ALIVE_TICKS 15
 #define CATCH_UP_MAX 10000
 
@@ -22,7 +24,7 @@ struct stream {
     struct evhttp_request *request;
     char *production; /* NULL: all */
     bool only_results;
-    bool gone;        /* the connection was closed */
+    bool gone; /* the connection was closed */
     int ticks;
     LIST_ENTRY(stream) next;
 };
@@ -48,14 +50,16 @@ static void on_close(struct evhttp_connection *connection, void *context)
 }
 
 /* One event of the stream; `data` is one line of JSON. */
-static void send_event(struct stream *stream, const char *name, const char *id, const void *data, size_t bytes)
+static void send_event(struct stream *stream, const char *name, const char *id, const void *data,
+                       size_t bytes)
 {
     struct evhttp_connection *connection = evhttp_request_get_connection(stream->request);
     if (stream->gone || connection == NULL) {
         stream->gone = true;
         return;
     }
-    if (evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(connection))) > UNSENT_BYTES_MAX) {
+    if (evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(connection))) >
+        UNSENT_BYTES_MAX) {
         stream->gone = true;
         return;
     }
@@ -96,8 +100,7 @@ void api_result_came(struct api *api, const Engenho__Result *result)
     }
     results_store_end(results_store_of(api->options.services->results), &cursor);
     results_cursor_print(&cursor, text);
-    LIST_FOREACH(stream, &api->streams, next)
-    {
+    LIST_FOREACH (stream, &api->streams, next) {
         send_result(stream, result, text);
     }
 }
@@ -105,8 +108,7 @@ void api_result_came(struct api *api, const Engenho__Result *result)
 static void send_all(struct api *api, const char *name, const void *data, size_t bytes)
 {
     struct stream *stream;
-    LIST_FOREACH(stream, &api->streams, next)
-    {
+    LIST_FOREACH (stream, &api->streams, next) {
         if (!stream->only_results) {
             send_event(stream, name, NULL, data, bytes);
         }
@@ -137,7 +139,8 @@ static void on_seats(void *context, const Engenho__FromLicensor *answer, const c
         api_write_seats(&json, NULL, answer->seats, NULL);
     } else {
         writer_object(&json, NULL);
-        writer_text(&json, "error", reason != NULL ? reason : "the licensor answered something else");
+        writer_text(&json, "error",
+                    reason != NULL ? reason : "the licensor answered something else");
         writer_end(&json);
     }
     if (writer_result(&json) == 0) {
@@ -202,9 +205,11 @@ static void visit(void *context, const Engenho__Result *result)
 }
 
 /* What came since the cursor, then where the listener stands. */
-static void catch_up(struct stream *stream, const struct results_store *store, const struct results_cursor *after)
+static void catch_up(struct stream *stream, const struct results_store *store,
+                     const struct results_cursor *after)
 {
-    const struct results_query query = {.after = after, .limit = CATCH_UP_MAX, .production = stream->production};
+    const struct results_query query = {
+        .after = after, .limit = CATCH_UP_MAX, .production = stream->production};
     struct results_cursor next;
     char text[RESULTS_CURSOR_BYTES];
     results_store_end(store, &next);
@@ -219,7 +224,8 @@ void api_stream(struct call *call)
 {
     const struct api_services *services = call_services(call);
     struct api *api = call->api;
-    const struct results_store *store = services->results != NULL ? results_store_of(services->results) : NULL;
+    const struct results_store *store =
+        services->results != NULL ? results_store_of(services->results) : NULL;
     const char *after = call_query(call, "after"), *only = call_query(call, "only");
     struct results_cursor cursor, end;
     if (store == NULL || !results_are_read(services->results)) {
@@ -227,14 +233,16 @@ void api_stream(struct call *call)
         return;
     }
     if (api->streams_count >= api->options.streams_max) {
-        call_refuse(call, 503, "the stream", "close one, or raise --streams-max", "%lld streams are open already, which is the most",
+        call_refuse(call, 503, "the stream", "close one, or raise --streams-max",
+                    "%lld streams are open already, which is the most",
                     (long long)api->streams_count);
         return;
     }
     results_store_end(store, &end);
     after = after != NULL ? after : call_header(call, "Last-Event-ID");
     if (after != NULL && results_cursor_parse(after, end.count, &cursor) != 0) {
-        call_refuse(call, 400, "after", "give the id of an event, or leave it out", "after '%.60s' is not a cursor", after);
+        call_refuse(call, 400, "after", "give the id of an event, or leave it out",
+                    "after '%.60s' is not a cursor", after);
         return;
     }
     struct stream *stream = memory_new(1, sizeof *stream);

@@ -37,28 +37,35 @@ static Engenho__Value *new_value(const struct node *node)
     return value;
 }
 
-static int read_value(const struct node *node, const char *name, Engenho__Value **ret_value, struct error *error)
+static int read_value(const struct node *node, const char *name, Engenho__Value **ret_value,
+                      struct error *error)
 {
     if (node->type == NODE_LIST || node->type == NODE_MAP) {
-        return error_set(error, -EINVAL, "%s must be a number, true, false, text or null, not %s", name, node_type_name(node->type));
+        return error_set(error, -EINVAL, "%s must be a number, true, false, text or null, not %s",
+                         name, node_type_name(node->type));
     }
     if (node->type == NODE_TEXT && strlen(node->text) > PUSH_TEXT_BYTES_MAX) {
-        return error_set(error, -EINVAL, "%s is too long: %d bytes at most", name, PUSH_TEXT_BYTES_MAX);
+        return error_set(error, -EINVAL, "%s is too long: %d bytes at most", name,
+                         PUSH_TEXT_BYTES_MAX);
     }
     *ret_value = new_value(node);
     return 0;
 }
 
-static int read_name(const struct node *node, const char *name, bool slash, char **ret_text, struct error *error)
+static int read_name(const struct node *node, const char *name, bool slash, char **ret_text,
+                     struct error *error)
 {
     if (node == NULL) {
         return error_set(error, -EINVAL, "%s is missing", name);
     }
     if (node->type != NODE_TEXT || !name_is_valid(node->text)) {
-        return error_set(error, -EINVAL, "%s must be a name: 1 to %d bytes of UTF-8 without control characters", name, NAME_BYTES_MAX);
+        return error_set(error, -EINVAL,
+                         "%s must be a name: 1 to %d bytes of UTF-8 without control characters",
+                         name, NAME_BYTES_MAX);
     }
     if (!slash && strchr(node->text, '/') != NULL) {
-        return error_set(error, -EINVAL, "%s '%.100s' can't hold a '/': keys are connection/object", name, node->text);
+        return error_set(error, -EINVAL, "%s '%.100s' can't hold a '/': keys are connection/object",
+                         name, node->text);
     }
     definition_set_text(ret_text, node->text);
     return 0;
@@ -67,7 +74,8 @@ static int read_name(const struct node *node, const char *name, bool slash, char
 static int read_timestamp(const struct node *node, int64_t *ret_us, struct error *error)
 {
     if (node != NULL && (node->type != NODE_TEXT || instant_parse(node->text, ret_us) != 0)) {
-        return error_set(error, -EINVAL, "the time must be RFC 3339 text such as 2026-01-31T12:00:00.5Z");
+        return error_set(error, -EINVAL,
+                         "the time must be RFC 3339 text such as 2026-01-31T12:00:00.5Z");
     }
     return 0;
 }
@@ -78,7 +86,9 @@ static int read_quality(const struct node *node, uint32_t *ret_quality, struct e
         return 0;
     }
     if (node->type != NODE_INTEGER || node->integer < 0 || node->integer > UINT32_MAX) {
-        return error_set(error, -EINVAL, "quality must be an OPC UA status code: a whole number from 0 (good) to 4294967295");
+        return error_set(
+            error, -EINVAL,
+            "quality must be an OPC UA status code: a whole number from 0 (good) to 4294967295");
     }
     *ret_quality = (uint32_t)node->integer;
     return 0;
@@ -96,7 +106,8 @@ static int read_id(const struct node *node, char **ret_id, struct error *error)
     return 0;
 }
 
-static int check_keys(const struct node *map, const char *const *names, size_t count, struct error *error)
+static int check_keys(const struct node *map, const char *const *names, size_t count,
+                      struct error *error)
 {
     for (const struct node *child = map->first; child != NULL; child = child->next) {
         size_t i = 0;
@@ -105,8 +116,8 @@ static int check_keys(const struct node *map, const char *const *names, size_t c
         }
         if (i == count) {
             const char *near = suggest(child->key, names, count);
-            return error_set(error, -EINVAL, "unknown key '%.60s'%s%s%s", child->key, near ? ": did you mean '" : "",
-                             near ? near : "", near ? "'?" : "");
+            return error_set(error, -EINVAL, "unknown key '%.60s'%s%s%s", child->key,
+                             near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
     }
     return 0;
@@ -128,12 +139,18 @@ static int read_values(const struct node *map, Engenho__Event *event, struct err
 
 static int read_ours(const struct node *node, Engenho__Event *event, struct error *error)
 {
-    static const char *const names[] = {"connection", "object", "value", "previous", "timestamp", "quality", "id"};
+    static const char *const names[] = {"connection", "object",  "value", "previous",
+                                        "timestamp",  "quality", "id"};
     int result = check_keys(node, names, ARRAY_SIZE(names), error);
-    result = result == 0 ? read_name(node_get(node, "connection"), "connection", false, &event->connection, error) : result;
-    result = result == 0 ? read_name(node_get(node, "object"), "object", true, &event->object, error) : result;
+    result = result == 0 ? read_name(node_get(node, "connection"), "connection", false,
+                                     &event->connection, error)
+                         : result;
+    result = result == 0
+                 ? read_name(node_get(node, "object"), "object", true, &event->object, error)
+                 : result;
     result = result == 0 ? read_values(node, event, error) : result;
-    result = result == 0 ? read_timestamp(node_get(node, "timestamp"), &event->timestamp_us, error) : result;
+    result = result == 0 ? read_timestamp(node_get(node, "timestamp"), &event->timestamp_us, error)
+                         : result;
     return result == 0 ? read_id(node_get(node, "id"), &event->id, error) : result;
 }
 
@@ -149,30 +166,37 @@ static int read_cloudevent(const struct node *node, Engenho__Event *event, struc
         return error_set(error, -EINVAL, "not a CloudEvent: id and type must be there");
     }
     if (data == NULL) {
-        return error_set(error, -EINVAL, "data is missing (data_base64 is not taken): the value, or an object with value, previous and quality");
+        return error_set(
+            error, -EINVAL,
+            "data is missing (data_base64 is not taken): the value, or an object with value, previous and quality");
     }
     int result = read_name(node_get(node, "source"), "source", false, &event->connection, error);
-    result = result == 0 ? read_name(node_get(node, "subject"), "subject", true, &event->object, error) : result;
+    result = result == 0
+                 ? read_name(node_get(node, "subject"), "subject", true, &event->object, error)
+                 : result;
     if (result == 0 && data->type == NODE_MAP) {
         result = check_keys(data, data_names, ARRAY_SIZE(data_names), error);
         result = result == 0 ? read_values(data, event, error) : result;
     } else if (result == 0) {
         result = read_value(data, "data", &event->value, error);
     }
-    result = result == 0 ? read_timestamp(node_get(node, "time"), &event->timestamp_us, error) : result;
+    result =
+        result == 0 ? read_timestamp(node_get(node, "time"), &event->timestamp_us, error) : result;
     return result == 0 ? read_id(node_get(node, "id"), &event->id, error) : result;
 }
 
-static int read_event(const struct node *node, enum push_format format, int64_t now_us, Engenho__Event **ret_event,
-                      struct error *error)
+static int read_event(const struct node *node, enum push_format format, int64_t now_us,
+                      Engenho__Event **ret_event, struct error *error)
 {
     if (node->type != NODE_MAP) {
-        return error_set(error, -EINVAL, "an event must be an object, not %s", node_type_name(node->type));
+        return error_set(error, -EINVAL, "an event must be an object, not %s",
+                         node_type_name(node->type));
     }
     Engenho__Event *event = memory_new(1, sizeof *event);
     engenho__event__init(event);
     event->timestamp_us = now_us;
-    int result = format == PUSH_OURS ? read_ours(node, event, error) : read_cloudevent(node, event, error);
+    int result =
+        format == PUSH_OURS ? read_ours(node, event, error) : read_cloudevent(node, event, error);
     if (result != 0) {
         engenho__event__free_unpacked(event, NULL);
         return result;
@@ -181,15 +205,18 @@ static int read_event(const struct node *node, enum push_format format, int64_t 
     return 0;
 }
 
-int push_read(const struct node *body, enum push_format format, int64_t now_us, struct push *ret_push, int *ret_index,
-              struct error *error)
+int push_read(const struct node *body, enum push_format format, int64_t now_us,
+              struct push *ret_push, int *ret_index, struct error *error)
 {
     struct push push = {0};
     int result = 0;
     *ret_index = -1;
-    if (body->type == NODE_LIST ? format == PUSH_CLOUDEVENT : format == PUSH_CLOUDEVENTS || body->type != NODE_MAP) {
+    if (body->type == NODE_LIST ? format == PUSH_CLOUDEVENT
+                                : format == PUSH_CLOUDEVENTS || body->type != NODE_MAP) {
         return error_set(error, -EINVAL, "the body must be %s, not %s",
-                         format == PUSH_OURS ? "an event or a list of events" : format == PUSH_CLOUDEVENT ? "one CloudEvent" : "a list of CloudEvents",
+                         format == PUSH_OURS         ? "an event or a list of events"
+                         : format == PUSH_CLOUDEVENT ? "one CloudEvent"
+                                                     : "a list of CloudEvents",
                          node_type_name(body->type));
     }
     const struct node *child = body->type == NODE_LIST ? body->first : body;

@@ -59,8 +59,7 @@ void replay_free(struct replay *replay)
     if (replay == NULL) {
         return;
     }
-    HASH_ITER(hh, replay->sources, source, next)
-    {
+    HASH_ITER (hh, replay->sources, source, next) {
         forget(replay, source);
     }
     free(replay);
@@ -86,7 +85,8 @@ static struct source *find_or_new(struct replay *replay, const char *name, int s
     return source;
 }
 
-void replay_state(struct replay *replay, int shard, const char *key, const Engenho__Control *control)
+void replay_state(struct replay *replay, int shard, const char *key,
+                  const Engenho__Control *control)
 {
     if (strncmp(key, KIND "/", sizeof KIND) != 0 || control == NULL ||
         control->body_case != ENGENHO__CONTROL__BODY_SOURCE) {
@@ -102,8 +102,7 @@ void replay_state(struct replay *replay, int shard, const char *key, const Engen
 void replay_shard_lost(struct replay *replay, int shard)
 {
     struct source *source, *next;
-    HASH_ITER(hh, replay->sources, source, next)
-    {
+    HASH_ITER (hh, replay->sources, source, next) {
         if (source->shard == shard) {
             forget(replay, source);
         }
@@ -125,7 +124,8 @@ int replay_position(const struct replay *replay, const char *name, uint64_t *ret
     return 0;
 }
 
-static void on_committed(void *context, int result, const struct shards_delivery *deliveries, size_t count)
+static void on_committed(void *context, int result, const struct shards_delivery *deliveries,
+                         size_t count)
 {
     struct source *source = context;
     (void)deliveries;
@@ -148,8 +148,12 @@ struct shards_record *push_records(const struct push *push)
         size_t bytes = engenho__event__get_packed_size(push->events[i]);
         uint8_t *value = memory_new(bytes + 1, 1);
         engenho__event__pack(push->events[i], value);
-        records[i] = (struct shards_record){.topic = TOPIC_EVENTS, .partition = -1, .key = key, .key_bytes = strlen(key),
-                                            .value = value, .value_bytes = bytes};
+        records[i] = (struct shards_record){.topic = TOPIC_EVENTS,
+                                            .partition = -1,
+                                            .key = key,
+                                            .key_bytes = strlen(key),
+                                            .value = value,
+                                            .value_bytes = bytes};
     }
     return records;
 }
@@ -174,17 +178,22 @@ static int commit(struct source *source, const struct push *push)
     control.source = &position;
     char *key = memory_print(KIND "/%s", source->name);
     struct shards_record *records = push_records(push);
-    records[push->count] = (struct shards_record){.topic = TOPIC_CONTROL, .partition = source->shard, .key = key,
-                                                  .key_bytes = strlen(key), .value = packed,
-                                                  .value_bytes = engenho__control__pack(&control, packed)};
-    int result = shards_submit(source->replay->shards, source->shard, records, push->count + 1, on_committed, source);
+    records[push->count] =
+        (struct shards_record){.topic = TOPIC_CONTROL,
+                               .partition = source->shard,
+                               .key = key,
+                               .key_bytes = strlen(key),
+                               .value = packed,
+                               .value_bytes = engenho__control__pack(&control, packed)};
+    int result = shards_submit(source->replay->shards, source->shard, records, push->count + 1,
+                               on_committed, source);
     push_records_free(records, push->count);
     free(key);
     return result;
 }
 
-int replay_submit(struct replay *replay, const char *name, uint64_t from, const struct push *push, replay_done done,
-                  void *context, uint64_t *ret_position)
+int replay_submit(struct replay *replay, const char *name, uint64_t from, const struct push *push,
+                  replay_done done, void *context, uint64_t *ret_position)
 {
     uint64_t position;
     int result = replay_position(replay, name, &position);
