@@ -9,7 +9,8 @@
 #include "common/memory.h"
 #include "licensor/explain.h"
 
-#define TEXT(value) ((char *)(uintptr_t)(value)) /* protobuf-c has no const; nothing is written through it */
+#define TEXT(value)                                                                                \
+    ((char *)(uintptr_t)(value)) /* protobuf-c has no const; nothing is written through it */
 
 static void send_message(const struct answers *answers, Engenho__FromLicensor *message)
 {
@@ -55,7 +56,8 @@ void answers_refuse(const struct answers *answers, uint64_t id, Engenho__Refusal
     send_message(answers, &message);
 }
 
-static void send_refused(const struct answers *answers, uint64_t id, const struct store_answer *answer)
+static void send_refused(const struct answers *answers, uint64_t id,
+                         const struct store_answer *answer)
 {
     struct refusal_text text;
     refusal_write(answer, answers->limits, &text);
@@ -68,7 +70,8 @@ static void send_refused(const struct answers *answers, uint64_t id, const struc
     answers_refuse(answers, id, reasons[answer->reason], &text, retry_us);
 }
 
-static void send_registered(const struct answers *answers, uint64_t id, const struct store_answer *answer)
+static void send_registered(const struct answers *answers, uint64_t id,
+                            const struct store_answer *answer)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__Registered registered = ENGENHO__REGISTERED__INIT;
@@ -90,7 +93,8 @@ static void send_registered(const struct answers *answers, uint64_t id, const st
     send_message(answers, &message);
 }
 
-static void send_heartbeat(const struct answers *answers, uint64_t id, const struct store_answer *answer, bool store_down)
+static void send_heartbeat(const struct answers *answers, uint64_t id,
+                           const struct store_answer *answer, bool store_down)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__HeartbeatAnswer body = ENGENHO__HEARTBEAT_ANSWER__INIT;
@@ -116,7 +120,8 @@ void answers_store_down(const struct answers *answers, uint64_t id)
     send_heartbeat(answers, id, NULL, true);
 }
 
-static void send_granted(const struct answers *answers, uint64_t id, const struct store_grant *grant)
+static void send_granted(const struct answers *answers, uint64_t id,
+                         const struct store_grant *grant)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__Granted granted = ENGENHO__GRANTED__INIT;
@@ -139,7 +144,8 @@ void answers_push_grant(const struct answers *answers, const struct store_grant 
     send_granted(answers, 0, grant);
 }
 
-static void send_waiting(const struct answers *answers, uint64_t id, const char *request, uint32_t ahead)
+static void send_waiting(const struct answers *answers, uint64_t id, const char *request,
+                         uint32_t ahead)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__Waiting waiting = ENGENHO__WAITING__INIT;
@@ -150,7 +156,8 @@ static void send_waiting(const struct answers *answers, uint64_t id, const char 
     send_message(answers, &message);
 }
 
-static void send_released(const struct answers *answers, uint64_t id, const char *request, const struct store_answer *answer)
+static void send_released(const struct answers *answers, uint64_t id, const char *request,
+                          const struct store_answer *answer)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__Released released = ENGENHO__RELEASED__INIT;
@@ -162,7 +169,8 @@ static void send_released(const struct answers *answers, uint64_t id, const char
     send_message(answers, &message);
 }
 
-static void send_explanation(const struct answers *answers, uint64_t id, const char *request, const struct store_story *story)
+static void send_explanation(const struct answers *answers, uint64_t id, const char *request,
+                             const struct store_story *story)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__Explanation explanation = ENGENHO__EXPLANATION__INIT;
@@ -205,7 +213,8 @@ static void fill_pools(struct list_rows *rows, const struct store_answer *answer
     }
 }
 
-static const struct store_processor_row *processor_of(const struct store_answer *answer, const char *session)
+static const struct store_processor_row *processor_of(const struct store_answer *answer,
+                                                      const char *session)
 {
     for (size_t i = 0; i < answer->processors_count; i++) {
         if (strcmp(answer->processors[i].session, session) == 0) {
@@ -283,7 +292,8 @@ static void send_list(const struct answers *answers, uint64_t id, const struct s
         .seats = memory_new(answer->seats_count + 1, sizeof(*rows.seats)),
         .seat_pointers = memory_new(answer->seats_count + 1, sizeof(*rows.seat_pointers)),
         .processors = memory_new(answer->processors_count + 1, sizeof(*rows.processors)),
-        .processor_pointers = memory_new(answer->processors_count + 1, sizeof(*rows.processor_pointers)),
+        .processor_pointers =
+            memory_new(answer->processors_count + 1, sizeof(*rows.processor_pointers)),
     };
     fill_pools(&rows, answer);
     fill_seats(&rows, answer);
@@ -353,7 +363,8 @@ void answers_push_notice(const struct answers *answers, const char *waited_pool,
     send_message(answers, &message);
 }
 
-void answers_licence(const struct answers *answers, uint64_t id, uint32_t keys_used, const char *warning)
+void answers_licence(const struct answers *answers, uint64_t id, uint32_t keys_used,
+                     const char *warning)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__LicenceState state = ENGENHO__LICENCE_STATE__INIT;

@@ -15,29 +15,34 @@ static void write_seat(const char *request, const struct store_story *story, cha
     char at[INSTANT_TEXT_BYTES], why[160];
     instant_print(story->at_ms * 1000, at);
     if (strcmp(story->word, "reused") == 0) {
-        snprintf(why, sizeof(why), "re-used: the seat had been freed with life left, so no other was consumed");
+        snprintf(why, sizeof(why),
+                 "re-used: the seat had been freed with life left, so no other was consumed");
     } else if (strcmp(story->word, "waived") == 0) {
         snprintf(why, sizeof(why), "waived: the same holder had the seat already");
     } else {
         snprintf(why, sizeof(why), "consumed when no freed seat of the pool had life left");
     }
     snprintf(text, EXPLANATION_BYTES,
-             "request %s of processor %s got seat L%" PRIu64 " of pool %s at %s, token %" PRIu64 "%s%s: %s; %u of %u were consumed "
+             "request %s of processor %s got seat L%" PRIu64 " of pool %s at %s, token %" PRIu64
+             "%s%s: %s; %u of %u were consumed "
              "then%s",
              request, story->name, story->number, story->pool, at, story->token,
              strcmp(story->pool, story->requested) != 0 ? ", escalated from pool " : "",
-             strcmp(story->pool, story->requested) != 0 ? story->requested : "", why, story->in_use, story->limit,
-             strcmp(story->word, "released") == 0 ? "; it was released" : "");
+             strcmp(story->pool, story->requested) != 0 ? story->requested : "", why, story->in_use,
+             story->limit, strcmp(story->word, "released") == 0 ? "; it was released" : "");
 }
 
-void explain_write(const char *request, const struct store_story *story, const struct limits *limits, char *text)
+void explain_write(const char *request, const struct store_story *story,
+                   const struct limits *limits, char *text)
 {
     char at[INSTANT_TEXT_BYTES];
     instant_print(story->at_ms * 1000, at);
     if (strcmp(story->word, "waiting") == 0) {
-        snprintf(text, EXPLANATION_BYTES,
-                 "request %s of processor %s waits for pool %s since %s: %u of %u are consumed, %" PRIu64 " are before it", request,
-                 story->name, story->pool, at, story->in_use, story->limit, story->number);
+        snprintf(
+            text, EXPLANATION_BYTES,
+            "request %s of processor %s waits for pool %s since %s: %u of %u are consumed, %" PRIu64
+            " are before it",
+            request, story->name, story->pool, at, story->in_use, story->limit, story->number);
     } else if (strcmp(story->word, "refused") == 0) {
         struct store_answer answer = {.reason = story->reason, .full_count = 1};
         snprintf(answer.full[0].pool, sizeof(answer.full[0].pool), "%s", story->pool);
@@ -45,8 +50,8 @@ void explain_write(const char *request, const struct store_story *story, const s
         answer.full[0].limit = story->limit;
         struct refusal_text refusal;
         refusal_write(&answer, limits, &refusal);
-        snprintf(text, EXPLANATION_BYTES, "request %s of processor %s was refused at %s: %s", request, story->name, at,
-                 refusal.en);
+        snprintf(text, EXPLANATION_BYTES, "request %s of processor %s was refused at %s: %s",
+                 request, story->name, at, refusal.en);
     } else {
         write_seat(request, story, text);
     }

@@ -10,6 +10,7 @@
 #define EXPLANATION_BYTES 2048
 
 /* Write the sentences into `text` of EXPLANATION_BYTES. */
-void explain_write(const char *request, const struct store_story *story, const struct limits *limits, char *text);
+void explain_write(const char *request, const struct store_story *story,
+                   const struct limits *limits, char *text);
 
 #endif

@@ -18,54 +18,67 @@
 
 static int bad(struct error *error, const char *what)
 {
-    return error_set(error, -EINVAL, "not a licence file of Engenho: %s; ask for the file again", what);
+    return error_set(error, -EINVAL, "not a licence file of Engenho: %s; ask for the file again",
+                     what);
 }
 
 /* A text without control characters, so that JSON has one way to write it. */
-static int get_text(const json_t *object, const char *member, char *text, size_t bytes, bool required, struct error *error)
+static int get_text(const json_t *object, const char *member, char *text, size_t bytes,
+                    bool required, struct error *error)
 {
     const json_t *value = json_object_get(object, member);
     if (value == NULL && !required) {
         return 0;
     }
     const char *string = json_string_value(value);
-    if (string == NULL || strlen(string) >= bytes || (string[0] != '\0' && !name_is_valid(string)) ||
-        (required && string[0] == '\0')) {
-        return error_set(error, -EINVAL, "not a licence file of Engenho: its %s must be a text of at most %zu bytes", member,
-                         bytes - 1);
+    if (string == NULL || strlen(string) >= bytes ||
+        (string[0] != '\0' && !name_is_valid(string)) || (required && string[0] == '\0')) {
+        return error_set(
+            error, -EINVAL,
+            "not a licence file of Engenho: its %s must be a text of at most %zu bytes", member,
+            bytes - 1);
     }
     snprintf(text, bytes, "%s", string);
     return 0;
 }
 
-static int get_number(const json_t *object, const char *member, int64_t max, uint32_t *ret_value, struct error *error)
+static int get_number(const json_t *object, const char *member, int64_t max, uint32_t *ret_value,
+                      struct error *error)
 {
     const json_t *value = json_object_get(object, member);
     if (value == NULL) {
         return 0;
     }
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > max) {
-        return error_set(error, -EINVAL, "not a licence file of Engenho: its %s must be a whole number from 0 to %lld", member,
-                         (long long)max);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > max) {
+        return error_set(
+            error, -EINVAL,
+            "not a licence file of Engenho: its %s must be a whole number from 0 to %lld", member,
+            (long long)max);
     }
     *ret_value = (uint32_t)json_integer_value(value);
     return 0;
 }
 
-static int get_instant(const json_t *object, const char *member, int64_t *ret_us, struct error *error)
+static int get_instant(const json_t *object, const char *member, int64_t *ret_us,
+                       struct error *error)
 {
     const char *text = json_string_value(json_object_get(object, member));
     if (text == NULL || instant_parse(text, ret_us) != 0) {
-        return error_set(error, -EINVAL, "not a licence file of Engenho: its %s must be a date such as 2026-12-31", member);
+        return error_set(error, -EINVAL,
+                         "not a licence file of Engenho: its %s must be a date such as 2026-12-31",
+                         member);
     }
     return 0;
 }
 
-static int get_switch(const json_t *object, const char *member, bool *ret_value, struct error *error)
+static int get_switch(const json_t *object, const char *member, bool *ret_value,
+                      struct error *error)
 {
     const json_t *value = json_object_get(object, member);
     if (value != NULL && !json_is_boolean(value)) {
-        return error_set(error, -EINVAL, "not a licence file of Engenho: its %s must be true or false", member);
+        return error_set(error, -EINVAL,
+                         "not a licence file of Engenho: its %s must be true or false", member);
     }
     *ret_value = json_is_true(value);
     return 0;
@@ -73,7 +86,8 @@ static int get_switch(const json_t *object, const char *member, bool *ret_value,
 
 static bool is_pool_name(const char *name)
 {
-    return name != NULL && strlen(name) <= POOL_BYTES_MAX && name_is_valid(name) && strpbrk(name, ": {}") == NULL;
+    return name != NULL && strlen(name) <= POOL_BYTES_MAX && name_is_valid(name) &&
+           strpbrk(name, ": {}") == NULL;
 }
 
 static int get_pools(const json_t *object, struct licence *licence, struct error *error)
@@ -88,7 +102,9 @@ static int get_pools(const json_t *object, struct licence *licence, struct error
     {
         if (!is_pool_name(name) || !json_is_integer(value) || json_integer_value(value) < 0 ||
             json_integer_value(value) > CAP_MAX) {
-            return bad(error, "a pool must have a name without ':', spaces or braces and a number of seats");
+            return bad(
+                error,
+                "a pool must have a name without ':', spaces or braces and a number of seats");
         }
         struct pool_limit *row = &licence->pools[licence->pools_count++];
         snprintf(row->pool, sizeof(row->pool), "%s", name);
@@ -97,7 +113,8 @@ static int get_pools(const json_t *object, struct licence *licence, struct error
     return 0;
 }
 
-static int get_chain(struct licence_chain *chain, const char *name, const json_t *pools, struct error *error)
+static int get_chain(struct licence_chain *chain, const char *name, const json_t *pools,
+                     struct error *error)
 {
     if (!is_pool_name(name) || !json_is_array(pools) || json_array_size(pools) == 0 ||
         json_array_size(pools) > CHAIN_POOLS_MAX) {
@@ -114,7 +131,9 @@ static int get_chain(struct licence_chain *chain, const char *name, const json_t
         }
         for (size_t before = 0; before < i; before++) {
             if (strcmp(chain->pools[before], text) == 0) {
-                return error_set(error, -EINVAL, "the chain %s of the licence loops: pool %s is in it twice", name, text);
+                return error_set(error, -EINVAL,
+                                 "the chain %s of the licence loops: pool %s is in it twice", name,
+                                 text);
             }
         }
         snprintf(chain->pools[chain->count++], POOL_BYTES_MAX + 1, "%s", text);
@@ -125,7 +144,8 @@ static int get_chain(struct licence_chain *chain, const char *name, const json_t
 static int get_chains(const json_t *object, struct licence *licence, struct error *error)
 {
     json_t *chains = json_object_get(object, "chains");
-    if (chains != NULL && (!json_is_object(chains) || json_object_size(chains) > LICENCE_CHAINS_MAX)) {
+    if (chains != NULL &&
+        (!json_is_object(chains) || json_object_size(chains) > LICENCE_CHAINS_MAX)) {
         return bad(error, "its chains must be an object of at most 16 names");
     }
     const char *name;
@@ -142,9 +162,9 @@ static int get_chains(const json_t *object, struct licence *licence, struct erro
 
 static int check_members(const json_t *object, struct error *error)
 {
-    static const char *const known[] = {"customer", "edition",     "keys",    "interpreters", "productions", "pools",
-                                        "chains",   "valid_from",  "valid_until", "grace_days", "contact",   "upgrade",
-                                        "strict"};
+    static const char *const known[] = {
+        "customer",   "edition",     "keys",       "interpreters", "productions", "pools", "chains",
+        "valid_from", "valid_until", "grace_days", "contact",      "upgrade",     "strict"};
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, name, value)
@@ -154,7 +174,9 @@ static int check_members(const json_t *object, struct error *error)
             found = found || strcmp(name, known[i]) == 0;
         }
         if (!found) {
-            return error_set(error, -EINVAL, "the licence says %s, which this version does not know; update Engenho", name);
+            return error_set(
+                error, -EINVAL,
+                "the licence says %s, which this version does not know; update Engenho", name);
         }
     }
     return 0;
@@ -164,8 +186,12 @@ static int get_licence(const json_t *object, struct licence *licence, struct err
 {
     char word[16] = "";
     int rc = check_members(object, error);
-    rc = rc != 0 ? rc : get_text(object, "customer", licence->customer, sizeof(licence->customer), true, error);
-    rc = rc != 0 ? rc : get_text(object, "contact", licence->contact, sizeof(licence->contact), false, error);
+    rc = rc != 0 ? rc
+                 : get_text(object, "customer", licence->customer, sizeof(licence->customer), true,
+                            error);
+    rc = rc != 0 ? rc
+                 : get_text(object, "contact", licence->contact, sizeof(licence->contact), false,
+                            error);
     rc = rc != 0 ? rc : get_text(object, "edition", word, sizeof(word), true, error);
     if (rc == 0 && edition_parse(word, &licence->edition) != 0) {
         rc = bad(error, "its edition must be demo, lite, enterprise or full");
@@ -188,14 +214,15 @@ static char *canonical(const json_t *object)
     return json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
 }
 
-static int check_signature(const json_t *file, const json_t *object, const struct licence_key *keys, size_t keys_count,
-                           struct error *error)
+static int check_signature(const json_t *file, const json_t *object, const struct licence_key *keys,
+                           size_t keys_count, struct error *error)
 {
     const char *name = json_string_value(json_object_get(file, "key"));
     const char *text = json_string_value(json_object_get(file, "signature"));
     uint8_t signature[LICENCE_SIGNATURE_BYTES + 8];
     size_t bytes = 0;
-    if (name == NULL || text == NULL || strlen(text) > 88 || base64_decode(text, strlen(text), signature, &bytes) != 0 ||
+    if (name == NULL || text == NULL || strlen(text) > 88 ||
+        base64_decode(text, strlen(text), signature, &bytes) != 0 ||
         bytes != LICENCE_SIGNATURE_BYTES) {
         return bad(error, "it has no signature");
     }
@@ -205,15 +232,19 @@ static int check_signature(const json_t *file, const json_t *object, const struc
         }
         char *signed_text = canonical(object);
         int rc = signed_text == NULL ? -EBADMSG
-                                     : licence_signature_check(keys[i].bytes, signed_text, strlen(signed_text), signature);
+                                     : licence_signature_check(keys[i].bytes, signed_text,
+                                                               strlen(signed_text), signature);
         free(signed_text);
         if (rc != 0) {
-            return error_set(error, -EBADMSG,
-                             "the licence was altered: its signature does not fit; use the file as it was sent");
+            return error_set(
+                error, -EBADMSG,
+                "the licence was altered: its signature does not fit; use the file as it was sent");
         }
         return 0;
     }
-    return error_set(error, -ENOKEY, "the licence is signed with the key \"%.64s\", which this build does not trust", name);
+    return error_set(
+        error, -ENOKEY,
+        "the licence is signed with the key \"%.64s\", which this build does not trust", name);
 }
 
 int licence_read(const void *file, size_t bytes, const struct licence_key *keys, size_t keys_count,
@@ -225,8 +256,9 @@ int licence_read(const void *file, size_t bytes, const struct licence_key *keys,
     json_error_t where;
     json_t *root = json_loadb(file, bytes, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {
-        return error_set(error, -EINVAL, "not a licence file of Engenho: line %d: %s; ask for the file again", where.line,
-                         where.text);
+        return error_set(error, -EINVAL,
+                         "not a licence file of Engenho: line %d: %s; ask for the file again",
+                         where.line, where.text);
     }
     struct licence licence = {0};
     const json_t *object = json_object_get(root, "licence");
@@ -242,13 +274,14 @@ int licence_read(const void *file, size_t bytes, const struct licence_key *keys,
     return rc;
 }
 
-int licence_sign(const char *licence_json, const char *private_key_pem, const char *key_name, char **ret_file,
-                 struct error *error)
+int licence_sign(const char *licence_json, const char *private_key_pem, const char *key_name,
+                 char **ret_file, struct error *error)
 {
     json_error_t where;
     json_t *object = json_loads(licence_json, JSON_REJECT_DUPLICATES, &where);
     if (object == NULL) {
-        return error_set(error, -EINVAL, "the licence to sign is not JSON: line %d: %s", where.line, where.text);
+        return error_set(error, -EINVAL, "the licence to sign is not JSON: line %d: %s", where.line,
+                         where.text);
     }
     struct licence licence = {0};
     uint8_t signature[LICENCE_SIGNATURE_BYTES];
@@ -262,8 +295,9 @@ int licence_sign(const char *licence_json, const char *private_key_pem, const ch
     signed_text = canonical(object);
     rc = licence_signature_make(private_key_pem, signed_text, strlen(signed_text), signature);
     if (rc != 0) {
-        error_set(error, rc, "the key to sign with is not an Ed25519 private key in PEM; make one with "
-                             "openssl genpkey -algorithm ed25519");
+        error_set(error, rc,
+                  "the key to sign with is not an Ed25519 private key in PEM; make one with "
+                  "openssl genpkey -algorithm ed25519");
         goto out;
     }
     base64_encode(signature, sizeof(signature), text);

@@ -1,6 +1,7 @@
 /*
- * The public keys that licence files are checked with. ENGENHO_LICENCE_KEYS, given when it is built, names the vendor's:
- * "name:base64,name:base64". The key of tests/keys is trusted by builds for development only.
+ * The public keys that licence files are checked with. ENGENHO_LICENCE_KEYS, given when it is
+ * built, names the vendor's: "name:base64,name:base64". The key of tests/keys is trusted by builds
+ * for development only.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static void add_key(const char *text, size_t bytes)
     }
     uint8_t raw[LICENCE_KEY_BYTES + 8];
     size_t raw_bytes = 0, digits = bytes - (size_t)(colon - text) - 1;
-    if (digits == 44 && base64_decode(colon + 1, digits, raw, &raw_bytes) == 0 && raw_bytes == LICENCE_KEY_BYTES) {
+    if (digits == 44 && base64_decode(colon + 1, digits, raw, &raw_bytes) == 0 &&
+        raw_bytes == LICENCE_KEY_BYTES) {
         snprintf(keys[count].name, sizeof(keys[count].name), "%.*s", (int)(colon - text), text);
         memcpy(keys[count].bytes, raw, LICENCE_KEY_BYTES);
         count++;

@@ -22,7 +22,8 @@ static int read_file(const char *path, char *data, size_t *ret_bytes)
     }
     size_t bytes = 0;
     ssize_t got;
-    while (bytes <= LICENCE_FILE_BYTES_MAX && (got = read(fd, data + bytes, LICENCE_FILE_BYTES_MAX + 1 - bytes)) > 0) {
+    while (bytes <= LICENCE_FILE_BYTES_MAX &&
+           (got = read(fd, data + bytes, LICENCE_FILE_BYTES_MAX + 1 - bytes)) > 0) {
         bytes += (size_t)got;
     }
     close(fd);
@@ -33,7 +34,8 @@ static int read_file(const char *path, char *data, size_t *ret_bytes)
 static int is_licence_file(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".json") == 0;
+    return entry->d_name[0] != '.' && length > 5 &&
+           strcmp(entry->d_name + length - 5, ".json") == 0;
 }
 
 static int read_licence(const char *path, struct licence *ret_licence, struct error *error)
@@ -67,8 +69,8 @@ static bool is_twice(const struct found *found, size_t count)
     return false;
 }
 
-static size_t read_all(const char *directory, struct dirent **entries, int entries_count, licences_refused refused,
-                       void *context, struct found *found)
+static size_t read_all(const char *directory, struct dirent **entries, int entries_count,
+                       licences_refused refused, void *context, struct found *found)
 {
     size_t count = 0;
     for (int i = 0; i < entries_count && count < LICENCES_MAX; i++) {
@@ -87,8 +89,9 @@ static size_t read_all(const char *directory, struct dirent **entries, int entri
     return count;
 }
 
-int licences_load(const char *directory, const char *customer, int64_t now_unix_us, licences_refused refused, void *context,
-                  struct limits *ret_limits, struct error *error)
+int licences_load(const char *directory, const char *customer, int64_t now_unix_us,
+                  licences_refused refused, void *context, struct limits *ret_limits,
+                  struct error *error)
 {
     struct limits limits;
     limits_init(&limits);
@@ -97,8 +100,10 @@ int licences_load(const char *directory, const char *customer, int64_t now_unix_
         int entries_count = scandir(directory, &entries, is_licence_file, alphasort);
         if (entries_count < 0) {
             int rc = -errno;
-            return error_set(error, rc, "can't read the licence directory %s: %s; make it, or change --licence-dir", directory,
-                             strerror(-rc));
+            return error_set(
+                error, rc,
+                "can't read the licence directory %s: %s; make it, or change --licence-dir",
+                directory, strerror(-rc));
         }
         struct found *found = memory_new(LICENCES_MAX + 1, sizeof(*found));
         size_t count = read_all(directory, entries, entries_count, refused, context, found);
@@ -138,10 +143,12 @@ static int write_file(const char *path, const void *data, size_t bytes, struct e
     char *beside = memory_print("%s.new", path);
     int rc = 0;
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, data, bytes) != (ssize_t)bytes || fsync(fd) != 0 || rename(beside, path) != 0) {
+    if (fd < 0 || write(fd, data, bytes) != (ssize_t)bytes || fsync(fd) != 0 ||
+        rename(beside, path) != 0) {
         rc = -errno;
-        error_set(error, rc, "can't write %s: %s; give the licensor a licence directory that it may write", path,
-                  strerror(-rc));
+        error_set(error, rc,
+                  "can't write %s: %s; give the licensor a licence directory that it may write",
+                  path, strerror(-rc));
         unlink(beside);
     }
     if (fd >= 0) {
@@ -151,11 +158,12 @@ static int write_file(const char *path, const void *data, size_t bytes, struct e
     return rc;
 }
 
-int licences_install(const char *directory, const char *customer, int64_t now_unix_us, const void *file, size_t bytes,
-                     struct error *error)
+int licences_install(const char *directory, const char *customer, int64_t now_unix_us,
+                     const void *file, size_t bytes, struct error *error)
 {
     if (directory == NULL) {
-        return error_set(error, -ENOENT, "the licensor has no licence directory; start it with --licence-dir");
+        return error_set(error, -ENOENT,
+                         "the licensor has no licence directory; start it with --licence-dir");
     }
     size_t keys_count;
     const struct licence_key *keys = licence_trusted_keys(&keys_count);

@@ -55,13 +55,15 @@ static int check_time(const struct licence *licence, int64_t now_unix_us, struct
     char text[INSTANT_TEXT_BYTES];
     if (now_unix_us < licence->valid_from_us) {
         instant_print(licence->valid_from_us, text);
-        return error_set(error, -EKEYEXPIRED, "the licence is valid from %s on; install it then, or check this machine's clock",
-                         text);
+        return error_set(
+            error, -EKEYEXPIRED,
+            "the licence is valid from %s on; install it then, or check this machine's clock",
+            text);
     }
     if (now_unix_us >= licence->valid_until_us + licence->grace_days * DAY_US) {
         instant_print(licence->valid_until_us, text);
-        return error_set(error, -EKEYEXPIRED, "the licence expired at %s%s; ask %s for a new one", text,
-                         licence->grace_days > 0 ? ", and its grace is over" : "",
+        return error_set(error, -EKEYEXPIRED, "the licence expired at %s%s; ask %s for a new one",
+                         text, licence->grace_days > 0 ? ", and its grace is over" : "",
                          licence->contact[0] != '\0' ? licence->contact : "who sold it");
     }
     return 0;
@@ -110,7 +112,8 @@ static int check_room(struct limits *limits, const struct licence *licence, stru
         chains += limits_chain(limits, licence->chains[i].name) == NULL;
     }
     if (pools > POOLS_MAX || chains > LICENCE_CHAINS_MAX) {
-        return error_set(error, -E2BIG, "the licences together name more than %d pools or %d chains", POOLS_MAX,
+        return error_set(error, -E2BIG,
+                         "the licences together name more than %d pools or %d chains", POOLS_MAX,
                          LICENCE_CHAINS_MAX);
     }
     return 0;
@@ -119,20 +122,24 @@ static int check_room(struct limits *limits, const struct licence *licence, stru
 static int check_edition(struct limits *limits, const struct licence *licence, struct error *error)
 {
     if (limits->files > 0 && limits->edition != licence->edition && !licence->upgrade) {
-        return error_set(error, -EXDEV,
-                         "upgrade needed: this licence is %s and the installed ones are %s; all keys have one edition, so ask "
-                         "for a licence that upgrades them",
-                         edition_word(licence->edition), edition_word(limits->edition));
+        return error_set(
+            error, -EXDEV,
+            "upgrade needed: this licence is %s and the installed ones are %s; all keys have one edition, so ask "
+            "for a licence that upgrades them",
+            edition_word(licence->edition), edition_word(limits->edition));
     }
     return 0;
 }
 
-int limits_add(struct limits *limits, const struct licence *licence, const char *customer, int64_t now_unix_us,
-               struct error *error)
+int limits_add(struct limits *limits, const struct licence *licence, const char *customer,
+               int64_t now_unix_us, struct error *error)
 {
-    const char *ours = customer != NULL ? customer : limits->files > 0 ? limits->customer : licence->customer;
+    const char *ours = customer != NULL    ? customer
+                       : limits->files > 0 ? limits->customer
+                                           : licence->customer;
     if (strcmp(ours, licence->customer) != 0) {
-        return error_set(error, -EPERM, "the licence is for %s, and this installation is for %s", licence->customer, ours);
+        return error_set(error, -EPERM, "the licence is for %s, and this installation is for %s",
+                         licence->customer, ours);
     }
     int rc = check_time(licence, now_unix_us, error);
     if (rc == 0) {
@@ -148,7 +155,8 @@ int limits_add(struct limits *limits, const struct licence *licence, const char 
         take_edition(limits, licence->edition);
     }
     take_figures(limits, licence);
-    limits->keys = UINT32_MAX - limits->keys < licence->keys ? UINT32_MAX : limits->keys + licence->keys;
+    limits->keys =
+        UINT32_MAX - limits->keys < licence->keys ? UINT32_MAX : limits->keys + licence->keys;
     for (size_t i = 0; i < licence->pools_count; i++) {
         add_pool(limits, licence->pools[i].pool, licence->pools[i].cap);
     }

@@ -42,17 +42,17 @@ struct licence {
     char contact[NAME_BYTES_MAX + 1];
     bool upgrade; /* moves all keys to its edition */
     bool strict;
-    char signature[96];    /* of the file, base64: the same file twice counts once */
+    char signature[96]; /* of the file, base64: the same file twice counts once */
 };
 
 /* What all licences allow together. */
 struct limits {
     enum edition edition;
-    uint32_t keys;         /* product keys; 0: demo, the first processor only */
-    uint32_t processors;   /* how many may register: keys, or 1 */
+    uint32_t keys;                      /* product keys; 0: demo, the first processor only */
+    uint32_t processors;                /* how many may register: keys, or 1 */
     uint32_t interpreters, productions; /* of a processor */
     struct pool_limit pools[POOLS_MAX];
-    size_t pools_count;    /* `productions` and `requests` are always there */
+    size_t pools_count; /* `productions` and `requests` are always there */
     struct licence_chain chains[LICENCE_CHAINS_MAX];
     size_t chains_count;
     char customer[NAME_BYTES_MAX + 1], contact[NAME_BYTES_MAX + 1];
@@ -70,11 +70,12 @@ MUST_CHECK int edition_parse(const char *word, enum edition *ret_edition);
 void limits_init(struct limits *limits);
 /*
  * Add a licence at this time (unix). `customer`, when not NULL, is for whom this installation is.
- * Returns 0, or with a sentence: -EKEYEXPIRED (before or after its time and grace), -EPERM (for another customer),
- * -EXDEV (of another edition: upgrade needed), -E2BIG (more pools or chains than there is room for); then nothing changed.
+ * Returns 0, or with a sentence: -EKEYEXPIRED (before or after its time and grace), -EPERM (for
+ * another customer), -EXDEV (of another edition: upgrade needed), -E2BIG (more pools or chains than
+ * there is room for); then nothing changed.
  */
-MUST_CHECK int limits_add(struct limits *limits, const struct licence *licence, const char *customer, int64_t now_unix_us,
-                          struct error *error);
+MUST_CHECK int limits_add(struct limits *limits, const struct licence *licence,
+                          const char *customer, int64_t now_unix_us, struct error *error);
 /* All were added: the pools that follow from keys and edition get their size. */
 void limits_close(struct limits *limits);
 /* The demo of a Master: every registered processor gets demo limits. */

@@ -56,7 +56,8 @@ int main(int argc, char **argv)
     struct config config = {0};
     struct error error;
     int operand;
-    enum options_result result = options_parse(&licensor_options, argc, argv, &config, &operand, &error);
+    enum options_result result =
+        options_parse(&licensor_options, argc, argv, &config, &operand, &error);
     if (result == OPTIONS_ANSWERED) {
         return 0;
     }

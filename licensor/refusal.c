@@ -24,24 +24,31 @@ static void pool_limit(const struct store_answer *answer, struct refusal_text *t
     add(text->pt, "Excedeu o número de licenças: ");
     for (size_t i = 0; i < answer->full_count; i++) {
         const struct store_full *full = &answer->full[i];
-        add(text->en, "%spool %s, %u of %u in use", i > 0 ? "; " : "", full->pool, full->in_use, full->limit);
-        add(text->pt, "%sgrupo %s, %u de %u em uso", i > 0 ? "; " : "", full->pool, full->in_use, full->limit);
+        add(text->en, "%spool %s, %u of %u in use", i > 0 ? "; " : "", full->pool, full->in_use,
+            full->limit);
+        add(text->pt, "%sgrupo %s, %u de %u em uso", i > 0 ? "; " : "", full->pool, full->in_use,
+            full->limit);
     }
 }
 
-static void no_key(const struct store_answer *answer, const struct limits *limits, struct refusal_text *text)
+static void no_key(const struct store_answer *answer, const struct limits *limits,
+                   struct refusal_text *text)
 {
     if (limits->keys == 0) {
-        add(text->en, "no product key: in demo one processor may register, and one is registered; install a licence");
-        add(text->pt, "Sem chave de produto: no modo demo só um processor pode ser registrado, e já há um; instale uma licença");
+        add(text->en,
+            "no product key: in demo one processor may register, and one is registered; install a licence");
+        add(text->pt,
+            "Sem chave de produto: no modo demo só um processor pode ser registrado, e já há um; instale uma licença");
         return;
     }
-    add(text->en, "no product key left: %u of %u in use", answer->full[0].in_use, answer->full[0].limit);
-    add(text->pt, "Excedeu o número de licenças: %u de %u chaves de produto em uso", answer->full[0].in_use,
+    add(text->en, "no product key left: %u of %u in use", answer->full[0].in_use,
         answer->full[0].limit);
+    add(text->pt, "Excedeu o número de licenças: %u de %u chaves de produto em uso",
+        answer->full[0].in_use, answer->full[0].limit);
 }
 
-static void by_reason(const struct store_answer *answer, const struct limits *limits, struct refusal_text *text)
+static void by_reason(const struct store_answer *answer, const struct limits *limits,
+                      struct refusal_text *text)
 {
     const struct store_full *full = &answer->full[0];
     switch (answer->reason) {
@@ -56,26 +63,33 @@ static void by_reason(const struct store_answer *answer, const struct limits *li
         pool_limit(answer, text);
         return;
     case STORE_EDITION_LIMIT:
-        add(text->en, "licence limit reached: edition %s, %u of %u productions in use on this processor",
+        add(text->en,
+            "licence limit reached: edition %s, %u of %u productions in use on this processor",
             edition_word(limits->edition), full->in_use, full->limit);
-        add(text->pt, "Excedeu o número de licenças: edição %s, %u de %u produções em uso neste processor",
+        add(text->pt,
+            "Excedeu o número de licenças: edição %s, %u de %u produções em uso neste processor",
             edition_word(limits->edition), full->in_use, full->limit);
         return;
     case STORE_LINE_FULL:
-        add(text->en, "the waiting line of pool %s is full: %u requests wait", full->pool, full->limit);
-        add(text->pt, "A fila de espera do grupo %s está cheia: %u pedidos esperam", full->pool, full->limit);
+        add(text->en, "the waiting line of pool %s is full: %u requests wait", full->pool,
+            full->limit);
+        add(text->pt, "A fila de espera do grupo %s está cheia: %u pedidos esperam", full->pool,
+            full->limit);
         return;
     case STORE_UNKNOWN_POOL:
         add(text->en, "the licence has no pool %s", full->pool);
         add(text->pt, "A licença não tem o grupo %s", full->pool);
         return;
     case STORE_UNKNOWN_SESSION:
-        add(text->en, "the session is not known, its lease is over or it said goodbye; register again");
+        add(text->en,
+            "the session is not known, its lease is over or it said goodbye; register again");
         add(text->pt, "Sessão desconhecida: o prazo terminou ou foi encerrada; registre novamente");
         return;
     case STORE_RECOVERING:
-        add(text->en, "the store lost writes: no new grants for one lease while workers claim what they hold");
-        add(text->pt, "O armazenamento perdeu dados: sem novas concessões por um prazo enquanto os workers declaram o que têm");
+        add(text->en,
+            "the store lost writes: no new grants for one lease while workers claim what they hold");
+        add(text->pt,
+            "O armazenamento perdeu dados: sem novas concessões por um prazo enquanto os workers declaram o que têm");
         return;
     case STORE_STALE:
         add(text->en, "stale: the token is not valid, the seat was freed before");
@@ -95,7 +109,8 @@ static bool is_of_licence(enum store_reason reason)
            reason == STORE_UNKNOWN_POOL;
 }
 
-void refusal_write(const struct store_answer *answer, const struct limits *limits, struct refusal_text *ret_text)
+void refusal_write(const struct store_answer *answer, const struct limits *limits,
+                   struct refusal_text *ret_text)
 {
     ret_text->en[0] = ret_text->pt[0] = '\0';
     by_reason(answer, limits, ret_text);

@@ -28,7 +28,7 @@ struct call {
     uint64_t connection; /* 0: nobody waits for the answer */
     uint64_t id;
     int64_t since_mono_us;
-    struct store_request request; /* only verb, ask.use and ask.wait stay valid */
+    struct store_request request;     /* only verb, ask.use and ask.wait stay valid */
     char text[REQUEST_BYTES_MAX + 1]; /* the request's id */
     char pool[POOL_BYTES_MAX + 1];
     char who[NAME_BYTES_MAX + 1];
@@ -62,7 +62,7 @@ static void connection_text(const struct service *service, uint64_t number, char
     snprintf(text, 48, "%s.%" PRIu64, service->instance, number);
 }
 
-/* Sessions and connections ------------------------------------------------------------------------------------------ */
+/* Sessions and connections --------------------------------------------------------------------- */
 
 static struct owner *find_owner(struct service *service, const char *session)
 {
@@ -108,7 +108,8 @@ static void ignore(void *context, const struct store_answer *answer)
     (void)answer;
 }
 
-static void tell_store_disconnected(struct service *service, const char *session, uint64_t connection)
+static void tell_store_disconnected(struct service *service, const char *session,
+                                    uint64_t connection)
 {
     char text[48];
     connection_text(service, connection, text);
@@ -135,21 +136,27 @@ void requests_closed(void *context, struct connection *connection)
     free(session);
 }
 
-/* Metrics ----------------------------------------------------------------------------------------------------------- */
+/* Metrics -------------------------------------------------------------------------------------- */
 
 static void count_outcome(struct service *service, const char *pool, const char *outcome)
 {
-    metric_add(metrics_series(service->metrics, "engenho_license_requests_total", METRIC_VALUES(pool, outcome)), 1);
+    metric_add(metrics_series(service->metrics, "engenho_license_requests_total",
+                              METRIC_VALUES(pool, outcome)),
+               1);
 }
 
 static void count_grant(struct service *service, const struct store_grant *grant, bool notified)
 {
     count_outcome(service, grant->pool,
-                  notified ? "notified" : grant->waived ? "waived" : grant->reused ? "reused" : "granted");
+                  notified        ? "notified"
+                  : grant->waived ? "waived"
+                  : grant->reused ? "reused"
+                                  : "granted");
     if (grant->escalated) {
         count_outcome(service, grant->pool, "escalated");
         metric_add(metrics_series(service->metrics, "engenho_license_escalations_total",
-                                  METRIC_VALUES(grant->requested, grant->pool)), 1);
+                                  METRIC_VALUES(grant->requested, grant->pool)),
+                   1);
     }
 }
 
@@ -161,30 +168,37 @@ static void count_answer(struct call *call, const struct store_answer *answer)
         const char *outcome = answer->word == STORE_REFUSED ? store_reason_word(answer->reason)
                               : call->resumed               ? "resumed"
                                                             : "registered";
-        metric_add(metrics_series(service->metrics, "engenho_license_registrations_total", METRIC_VALUES(outcome)), 1);
+        metric_add(metrics_series(service->metrics, "engenho_license_registrations_total",
+                                  METRIC_VALUES(outcome)),
+                   1);
     } else if (call->request.verb == STORE_ACQUIRE) {
-        metric_observe(metrics_series(service->metrics, "engenho_license_request_duration_seconds", METRIC_VALUES(call->pool)),
+        metric_observe(metrics_series(service->metrics, "engenho_license_request_duration_seconds",
+                                      METRIC_VALUES(call->pool)),
                        seconds);
         if (answer->word == STORE_GRANTED) {
             count_grant(service, &answer->grant, call->request.ask.use == SEAT_NOTIFIED);
         } else if (answer->word == STORE_REFUSED) {
-            count_outcome(service, answer->reason == STORE_UNKNOWN_POOL ? "" : call->pool, "refused");
+            count_outcome(service, answer->reason == STORE_UNKNOWN_POOL ? "" : call->pool,
+                          "refused");
         }
-    } else if (call->request.verb == STORE_RELEASE && answer->word == STORE_RELEASED && answer->pool[0] != '\0') {
-        metric_observe(metrics_series(service->metrics, "engenho_license_hold_seconds", METRIC_VALUES(answer->pool)),
+    } else if (call->request.verb == STORE_RELEASE && answer->word == STORE_RELEASED &&
+               answer->pool[0] != '\0') {
+        metric_observe(metrics_series(service->metrics, "engenho_license_hold_seconds",
+                                      METRIC_VALUES(answer->pool)),
                        (double)answer->held_ms / 1000.0);
     }
 }
 
-/* Grants of the waiting line ---------------------------------------------------------------------------------------- */
+/* Grants of the waiting line ------------------------------------------------------------------- */
 
-static void send_grant(struct service *service, struct connection *connection, const struct store_grant *grant,
-                       int64_t waited_us)
+static void send_grant(struct service *service, struct connection *connection,
+                       const struct store_grant *grant, int64_t waited_us)
 {
     struct answers answers = answers_to(service, connection);
     answers_push_grant(&answers, grant);
     count_grant(service, grant, false);
-    metric_observe(metrics_series(service->metrics, "engenho_license_wait_seconds", METRIC_VALUES(grant->pool)),
+    metric_observe(metrics_series(service->metrics, "engenho_license_wait_seconds",
+                                  METRIC_VALUES(grant->pool)),
                    (double)waited_us / (double)SECOND_US);
 }
 
@@ -192,9 +206,11 @@ void requests_granted(void *context, const struct store_grant *grant)
 {
     struct service *service = context;
     struct owner *owner = find_owner(service, grant->session);
-    struct connection *connection = owner != NULL ? server_find(service->server, owner->connection) : NULL;
+    struct connection *connection =
+        owner != NULL ? server_find(service->server, owner->connection) : NULL;
     int64_t waited_us = 0;
-    if (connection != NULL && session_granted(connection_data(connection), grant, clock_mono_us(), &waited_us)) {
+    if (connection != NULL &&
+        session_granted(connection_data(connection), grant, clock_mono_us(), &waited_us)) {
         send_grant(service, connection, grant, waited_us);
     }
 }
@@ -227,7 +243,7 @@ void requests_notice_store_down(struct service *service, bool down)
     server_each(service->server, send_notice, &notice);
 }
 
-/* Answers ----------------------------------------------------------------------------------------------------------- */
+/* Answers -------------------------------------------------------------------------------------- */
 
 static void answer_store_down(struct call *call, struct connection *connection)
 {
@@ -238,7 +254,9 @@ static void answer_store_down(struct call *call, struct connection *connection)
     }
     struct refusal_text text;
     const char *reason = redis_reason(call->service->redis);
-    refusal_write_store_down(reason[0] != '\0' ? reason : "redis did not answer in time, or too many requests wait for it",
+    refusal_write_store_down(reason[0] != '\0'
+                                 ? reason
+                                 : "redis did not answer in time, or too many requests wait for it",
                              &text);
     answers_refuse(&answers, call->id, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_STORE_DOWN, &text,
                    call->service->config->redis_backoff_us_max);
@@ -247,7 +265,8 @@ static void answer_store_down(struct call *call, struct connection *connection)
     }
 }
 
-static void answer_acquire(struct call *call, struct connection *connection, const struct store_answer *answer)
+static void answer_acquire(struct call *call, struct connection *connection,
+                           const struct store_answer *answer)
 {
     struct session *session = connection_data(connection);
     struct answers answers = answers_to(call->service, connection);
@@ -269,18 +288,19 @@ static void answer_acquire(struct call *call, struct connection *connection, con
     answers_send(&answers, call->id, &call->request, answer);
 }
 
-static void answer_register(struct call *call, struct connection *connection, const struct store_answer *answer)
+static void answer_register(struct call *call, struct connection *connection,
+                            const struct store_answer *answer)
 {
     if (answer->word == STORE_REGISTERED) {
         own(call->service, connection, answer->session);
-        log_info(call->resumed ? "session resumed" : "processor registered", LOG_TEXT("processor", call->who),
-                 LOG_TEXT("session", answer->session), LOG_INT("slot", answer->slot),
-                 LOG_TEXT("peer", connection_peer(connection)));
+        log_info(call->resumed ? "session resumed" : "processor registered",
+                 LOG_TEXT("processor", call->who), LOG_TEXT("session", answer->session),
+                 LOG_INT("slot", answer->slot), LOG_TEXT("peer", connection_peer(connection)));
     } else {
         struct refusal_text text;
         refusal_write(answer, &call->service->limits, &text);
-        log_warn("registration refused", LOG_TEXT("processor", call->who), LOG_TEXT("reason", text.en),
-                 LOG_TEXT("peer", connection_peer(connection)));
+        log_warn("registration refused", LOG_TEXT("processor", call->who),
+                 LOG_TEXT("reason", text.en), LOG_TEXT("peer", connection_peer(connection)));
     }
 }
 
@@ -322,10 +342,10 @@ static void on_answer(void *context, const struct store_answer *answer)
     free(call);
 }
 
-/* Requests ---------------------------------------------------------------------------------------------------------- */
+/* Requests ------------------------------------------------------------------------------------- */
 
-static void refuse(struct service *service, struct connection *connection, uint64_t id, Engenho__RefusalReason reason,
-                   const char *en, const char *pt)
+static void refuse(struct service *service, struct connection *connection, uint64_t id,
+                   Engenho__RefusalReason reason, const char *en, const char *pt)
 {
     struct refusal_text text;
     snprintf(text.en, sizeof(text.en), "%s", en);
@@ -335,12 +355,15 @@ static void refuse(struct service *service, struct connection *connection, uint6
     connection_answered(connection);
 }
 
-static void refuse_bad(struct service *service, struct connection *connection, uint64_t id, const char *en)
+static void refuse_bad(struct service *service, struct connection *connection, uint64_t id,
+                       const char *en)
 {
-    refuse(service, connection, id, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_BAD_REQUEST, en, "Pedido inválido");
+    refuse(service, connection, id, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_BAD_REQUEST, en,
+           "Pedido inválido");
 }
 
-static struct call *call_new(struct service *service, struct connection *connection, uint64_t id, enum store_verb verb)
+static struct call *call_new(struct service *service, struct connection *connection, uint64_t id,
+                             enum store_verb verb)
 {
     struct call *call = memory_new(1, sizeof(*call));
     call->service = service;
@@ -405,10 +428,14 @@ static int read_claims(const Engenho__Register *message, struct store_claim *cla
 {
     for (size_t i = 0; i < message->n_held; i++) {
         const Engenho__HeldSeat *held = message->held[i];
-        claims[i] = (struct store_claim){.token = held->token, .number = held->number, .pool = held->pool,
-                                         .production = held->production, .request = held->request};
-        if (read_use(held->kind, &claims[i].use) != 0 || !is_pool(held->pool) || !is_request(held->request) ||
-            !is_text(held->production, NAME_BYTES_MAX) || held->token > INT64_MAX / 2 || held->number > INT64_MAX / 2) {
+        claims[i] = (struct store_claim){.token = held->token,
+                                         .number = held->number,
+                                         .pool = held->pool,
+                                         .production = held->production,
+                                         .request = held->request};
+        if (read_use(held->kind, &claims[i].use) != 0 || !is_pool(held->pool) ||
+            !is_request(held->request) || !is_text(held->production, NAME_BYTES_MAX) ||
+            held->token > INT64_MAX / 2 || held->number > INT64_MAX / 2) {
             return -EINVAL;
         }
     }
@@ -423,19 +450,26 @@ static int read_claims(const Engenho__Register *message, struct store_claim *cla
 static void handle_register(struct service *service, struct connection *connection, uint64_t id,
                             const Engenho__Register *message)
 {
-    if (!is_name(message->name, NAME_BYTES_MAX) || !name_is_agent(message->agent) || !is_text(message->host, HOST_BYTES_MAX) ||
-        !is_text(message->version, NAME_BYTES_MAX) || !is_text(message->session, SESSION_BYTES_MAX)) {
-        refuse_bad(service, connection, id, "the registration's name, agent, host, version or session is not a valid name");
+    if (!is_name(message->name, NAME_BYTES_MAX) || !name_is_agent(message->agent) ||
+        !is_text(message->host, HOST_BYTES_MAX) || !is_text(message->version, NAME_BYTES_MAX) ||
+        !is_text(message->session, SESSION_BYTES_MAX)) {
+        refuse_bad(service, connection, id,
+                   "the registration's name, agent, host, version or session is not a valid name");
         return;
     }
-    if (message->n_held > CLAIMS_MAX || message->n_waiting > CLAIMS_MAX || message->highest_op > INT64_MAX / 2) {
-        refuse_bad(service, connection, id, "the registration claims more than 4096 seats, or an impossible operation number");
+    if (message->n_held > CLAIMS_MAX || message->n_waiting > CLAIMS_MAX ||
+        message->highest_op > INT64_MAX / 2) {
+        refuse_bad(
+            service, connection, id,
+            "the registration claims more than 4096 seats, or an impossible operation number");
         return;
     }
     struct store_claim *claims = memory_new(message->n_held + 1, sizeof(*claims));
     if (read_claims(message, claims) != 0) {
         free(claims);
-        refuse_bad(service, connection, id, "a seat that the registration claims has no valid pool, request, production or kind");
+        refuse_bad(
+            service, connection, id,
+            "a seat that the registration claims has no valid pool, request, production or kind");
         return;
     }
     char fresh[SESSION_BYTES_MAX + 1], connection_name[48];
@@ -445,7 +479,9 @@ static void handle_register(struct service *service, struct connection *connecti
     snprintf(call->who, sizeof(call->who), "%.200s", message->name);
     snprintf(call->text, sizeof(call->text), "%s", message->session);
     call->resumed = message->session[0] != '\0';
-    struct store_request request = {.verb = STORE_REGISTER, .session = fresh, .highest_op = message->highest_op,
+    struct store_request request = {.verb = STORE_REGISTER,
+                                    .session = fresh,
+                                    .highest_op = message->highest_op,
                                     .lease_ms = service->config->lease_us / 1000};
     request.who.name = message->name;
     request.who.agent = message->agent;
@@ -463,7 +499,8 @@ static void handle_register(struct service *service, struct connection *connecti
 }
 
 /* A connection speaks for the session that registered on it, and no other. */
-static bool is_own_session(struct service *service, struct connection *connection, uint64_t id, const char *session)
+static bool is_own_session(struct service *service, struct connection *connection, uint64_t id,
+                           const char *session)
 {
     const struct session *mine = connection_data(connection);
     if (session[0] != '\0' && strcmp(mine->id, session) == 0) {
@@ -482,22 +519,28 @@ static void handle_heartbeat(struct service *service, struct connection *connect
         return;
     }
     if (message->n_waived > WAIVED_MAX || message->highest_op > INT64_MAX / 2) {
-        refuse_bad(service, connection, id, "the heartbeat counts waived executions of more than 64 pools, or has an impossible "
-                                            "operation number");
+        refuse_bad(
+            service, connection, id,
+            "the heartbeat counts waived executions of more than 64 pools, or has an impossible "
+            "operation number");
         return;
     }
     const char *pools[WAIVED_MAX];
     uint64_t counts[WAIVED_MAX];
-    struct store_request request = {.verb = STORE_HEARTBEAT, .session = message->session, .highest_op = message->highest_op,
+    struct store_request request = {.verb = STORE_HEARTBEAT,
+                                    .session = message->session,
+                                    .highest_op = message->highest_op,
                                     .lease_ms = service->config->lease_us / 1000};
     for (size_t i = 0; i < message->n_waived; i++) {
         if (!is_pool(message->waived[i]->pool) || message->waived[i]->count > UINT32_MAX) {
-            refuse_bad(service, connection, id, "a count of waived executions has no valid pool or number");
+            refuse_bad(service, connection, id,
+                       "a count of waived executions has no valid pool or number");
             return;
         }
         pools[i] = message->waived[i]->pool;
         counts[i] = message->waived[i]->count;
-        metric_add(metrics_series(service->metrics, "engenho_license_requests_total", METRIC_VALUES(pools[i], "waived")),
+        metric_add(metrics_series(service->metrics, "engenho_license_requests_total",
+                                  METRIC_VALUES(pools[i], "waived")),
                    (double)counts[i]);
     }
     char connection_name[48];
@@ -509,9 +552,12 @@ static void handle_heartbeat(struct service *service, struct connection *connect
     submit(call_new(service, connection, id, STORE_HEARTBEAT), &request);
 }
 
-/* The chain of a request: its own, or what the licence says its kind's pool stands for. Returns how many, or 0. */
-static size_t read_chain(const struct service *service, const Engenho__Acquire *message, enum seat_use use,
-                         const char *pools[CHAIN_POOLS_MAX])
+/*
+ * The chain of a request: its own, or what the licence says its kind's pool stands for. Returns how
+ * many, or 0.
+ */
+static size_t read_chain(const struct service *service, const Engenho__Acquire *message,
+                         enum seat_use use, const char *pools[CHAIN_POOLS_MAX])
 {
     const char *first = use == SEAT_REQUEST ? "requests" : "productions";
     size_t count = message->n_pools;
@@ -532,7 +578,8 @@ static size_t read_chain(const struct service *service, const Engenho__Acquire *
     if (count > 1) {
         return count;
     }
-    const struct licence_chain *chain = limits_chain(&service->limits, count == 1 ? pools[0] : first);
+    const struct licence_chain *chain =
+        limits_chain(&service->limits, count == 1 ? pools[0] : first);
     if (chain != NULL) {
         for (size_t i = 0; i < chain->count; i++) {
             pools[i] = chain->pools[i];
@@ -543,7 +590,8 @@ static size_t read_chain(const struct service *service, const Engenho__Acquire *
     return 1;
 }
 
-static void acquire(struct service *service, struct connection *connection, uint64_t id, const Engenho__Acquire *message)
+static void acquire(struct service *service, struct connection *connection, uint64_t id,
+                    const Engenho__Acquire *message)
 {
     const char *pools[CHAIN_POOLS_MAX];
     enum seat_use use = SEAT_HELD;
@@ -552,17 +600,22 @@ static void acquire(struct service *service, struct connection *connection, uint
         count = read_chain(service, message, use, pools);
     }
     if (count == 0 || !is_request(message->request) || !is_text(message->user, NAME_BYTES_MAX) ||
-        !is_text(message->production, NAME_BYTES_MAX) || (use == SEAT_HELD && message->production[0] == '\0')) {
+        !is_text(message->production, NAME_BYTES_MAX) ||
+        (use == SEAT_HELD && message->production[0] == '\0')) {
         if (id != 0) {
-            refuse_bad(service, connection, id, "the request for a seat needs an id without spaces, a production when it is held, a "
-                                                "known kind, and at most 8 different pools");
+            refuse_bad(
+                service, connection, id,
+                "the request for a seat needs an id without spaces, a production when it is held, a "
+                "known kind, and at most 8 different pools");
         }
         return;
     }
     struct call *call = call_new(service, connection, id, STORE_ACQUIRE);
     snprintf(call->text, sizeof(call->text), "%s", message->request);
     snprintf(call->pool, sizeof(call->pool), "%s", pools[0]);
-    struct store_request request = {.verb = STORE_ACQUIRE, .session = message->session, .request = message->request,
+    struct store_request request = {.verb = STORE_ACQUIRE,
+                                    .session = message->session,
+                                    .request = message->request,
                                     .reuse_ms = service->config->reuse_life_us / 1000,
                                     .memo_ms = service->config->memory_us / 1000};
     request.ask.use = use;
@@ -582,13 +635,17 @@ static void handle_release(struct service *service, struct connection *connectio
         return;
     }
     if (!is_request(message->request) || message->token > INT64_MAX / 2) {
-        refuse_bad(service, connection, id, "the release names no valid request, or an impossible token");
+        refuse_bad(service, connection, id,
+                   "the release names no valid request, or an impossible token");
         return;
     }
     struct call *call = call_new(service, connection, id, STORE_RELEASE);
     snprintf(call->text, sizeof(call->text), "%s", message->request);
-    struct store_request request = {.verb = STORE_RELEASE, .session = message->session, .request = message->request,
-                                    .token = message->token, .memo_ms = service->config->memory_us / 1000};
+    struct store_request request = {.verb = STORE_RELEASE,
+                                    .session = message->session,
+                                    .request = message->request,
+                                    .token = message->token,
+                                    .memo_ms = service->config->memory_us / 1000};
     submit(call, &request);
 }
 
@@ -625,14 +682,16 @@ static void handle_explain(struct service *service, struct connection *connectio
     submit(call, &request);
 }
 
-static void handle_operator_release(struct service *service, struct connection *connection, uint64_t id,
-                                    const Engenho__ReleaseByOperator *message)
+static void handle_operator_release(struct service *service, struct connection *connection,
+                                    uint64_t id, const Engenho__ReleaseByOperator *message)
 {
     if (!is_name(message->who, NAME_BYTES_MAX) || message->token > INT64_MAX / 2) {
-        refuse_bad(service, connection, id, "a release by an operator names who releases, and a token");
+        refuse_bad(service, connection, id,
+                   "a release by an operator names who releases, and a token");
         return;
     }
-    log_info("seat released by an operator", LOG_TEXT("who", message->who), LOG_INT("token", (int64_t)message->token),
+    log_info("seat released by an operator", LOG_TEXT("who", message->who),
+             LOG_INT("token", (int64_t)message->token),
              LOG_TEXT("peer", connection_peer(connection)));
     struct store_request request = {.verb = STORE_OPERATOR_RELEASE, .token = message->token};
     submit(call_new(service, connection, id, STORE_OPERATOR_RELEASE), &request);
@@ -650,13 +709,15 @@ static void handle_install(struct service *service, struct connection *connectio
 {
     struct error error;
     int64_t now_us = clock_unix_us();
-    int rc = licences_install(service->config->licence_dir, service->config->customer, now_us, message->file.data,
-                              message->file.len, &error);
+    int rc = licences_install(service->config->licence_dir, service->config->customer, now_us,
+                              message->file.data, message->file.len, &error);
     if (rc != 0) {
         refuse(service, connection, id,
                rc == -EXDEV ? ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_MIX
                             : ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE,
-               error.text, rc == -EXDEV ? "É preciso um upgrade: todas as chaves têm a mesma edição" : "Licença recusada");
+               error.text,
+               rc == -EXDEV ? "É preciso um upgrade: todas as chaves têm a mesma edição"
+                            : "Licença recusada");
         return;
     }
     log_info("licence installed", LOG_TEXT("peer", connection_peer(connection)));
@@ -664,8 +725,8 @@ static void handle_install(struct service *service, struct connection *connectio
     answer_licence(service, connection, id);
 }
 
-static void handle_acquire(struct service *service, struct connection *connection, uint64_t id, const Engenho__Acquire *message,
-                           const uint8_t *frame, size_t bytes)
+static void handle_acquire(struct service *service, struct connection *connection, uint64_t id,
+                           const Engenho__Acquire *message, const uint8_t *frame, size_t bytes)
 {
     if (!is_own_session(service, connection, id, message->session)) {
         return;
@@ -676,7 +737,8 @@ static void handle_acquire(struct service *service, struct connection *connectio
     acquire(service, connection, id, message);
 }
 
-void requests_message(void *context, struct connection *connection, const uint8_t *payload, size_t bytes)
+void requests_message(void *context, struct connection *connection, const uint8_t *payload,
+                      size_t bytes)
 {
     struct service *service = context;
     if (connection_data(connection) == NULL) {
@@ -685,8 +747,9 @@ void requests_message(void *context, struct connection *connection, const uint8_
     Engenho__ToLicensor *message = engenho__to_licensor__unpack(NULL, bytes, payload);
     if (message == NULL || message->id == 0) {
         connection_answered(connection);
-        connection_close(connection, message == NULL ? "a frame that is no message of the licensor's protocol"
-                                                     : "a message without an id");
+        connection_close(connection, message == NULL
+                                         ? "a frame that is no message of the licensor's protocol"
+                                         : "a message without an id");
         if (message != NULL) {
             engenho__to_licensor__free_unpacked(message, NULL);
         }
@@ -725,13 +788,14 @@ void requests_message(void *context, struct connection *connection, const uint8_
         break;
     case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
     case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
-        refuse_bad(service, connection, message->id, "this licensor does not know the message; update it");
+        refuse_bad(service, connection, message->id,
+                   "this licensor does not know the message; update it");
         break;
     }
     engenho__to_licensor__free_unpacked(message, NULL);
 }
 
-/* Asking again ------------------------------------------------------------------------------------------------------ */
+/* Asking again --------------------------------------------------------------------------------- */
 
 struct again {
     struct service *service;

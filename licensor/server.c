@@ -27,7 +27,7 @@ struct connection {
     struct event *closing; /* closes it outside of everybody's calls */
     char peer[96];
     size_t unanswered;
-    bool handling;         /* frames of it are being handled */
+    bool handling; /* frames of it are being handled */
     bool doomed;
     void *data;
     UT_hash_handle hh;
@@ -78,7 +78,8 @@ static bool handle_frame(struct connection *connection, struct evbuffer *input)
     if (evbuffer_copyout(input, header, sizeof(header)) < (ev_ssize_t)sizeof(header)) {
         return false;
     }
-    size_t bytes = (size_t)header[0] << 24 | (size_t)header[1] << 16 | (size_t)header[2] << 8 | header[3];
+    size_t bytes =
+        (size_t)header[0] << 24 | (size_t)header[1] << 16 | (size_t)header[2] << 8 | header[3];
     if (bytes > SERVER_FRAME_BYTES_MAX) {
         connection_close(connection, "a frame longer than 1 MiB");
         return false;
@@ -88,7 +89,8 @@ static bool handle_frame(struct connection *connection, struct evbuffer *input)
     }
     const uint8_t *frame = evbuffer_pullup(input, (ev_ssize_t)(FRAME_HEADER_BYTES + bytes));
     connection->unanswered++;
-    connection->server->callbacks.message(connection->server->context, connection, frame + FRAME_HEADER_BYTES, bytes);
+    connection->server->callbacks.message(connection->server->context, connection,
+                                          frame + FRAME_HEADER_BYTES, bytes);
     evbuffer_drain(input, FRAME_HEADER_BYTES + bytes);
     return !connection->doomed;
 }
@@ -97,7 +99,8 @@ static void handle_frames(struct connection *connection)
 {
     struct evbuffer *input = bufferevent_get_input(connection->stream);
     connection->handling = true;
-    while (connection->unanswered < connection->server->options.requests_max && handle_frame(connection, input)) {
+    while (connection->unanswered < connection->server->options.requests_max &&
+           handle_frame(connection, input)) {
     }
     connection->handling = false;
     if (connection->unanswered >= connection->server->options.requests_max) {
@@ -126,7 +129,8 @@ void connection_answered(struct connection *connection)
     connection->unanswered--;
     if (was_full && !connection->handling && !connection->doomed) {
         bufferevent_enable(connection->stream, EV_READ);
-        bufferevent_trigger(connection->stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+        bufferevent_trigger(connection->stream, EV_READ,
+                            BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
     }
 }
 
@@ -148,21 +152,24 @@ void connection_send(struct connection *connection, const uint8_t *payload, size
 static void write_peer(const struct sockaddr *address, int bytes, char *text, size_t text_bytes)
 {
     char host[64], port[16];
-    if (getnameinfo(address, (socklen_t)bytes, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    if (getnameinfo(address, (socklen_t)bytes, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         snprintf(text, text_bytes, "unknown");
         return;
     }
     snprintf(text, text_bytes, "%s:%s", host, port);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int bytes, void *context)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+                      int bytes, void *context)
 {
     (void)listener;
     struct server *server = context;
     char peer[96];
     write_peer(address, bytes, peer, sizeof(peer));
     if (HASH_COUNT(server->connections) >= server->options.connections_max) {
-        server->callbacks.complained(server->context, peer, "there are max-connections connections already");
+        server->callbacks.complained(server->context, peer,
+                                     "there are max-connections connections already");
         evutil_closesocket(fd);
         return;
     }
@@ -189,17 +196,24 @@ static int bind_to(struct server *server, struct error *error)
     }
     char port[8];
     snprintf(port, sizeof(port), "%u", address.port);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE},
+                    *found = NULL;
     if (getaddrinfo(address.host, port, &hints, &found) != 0) {
-        return error_set(error, -EADDRNOTAVAIL, "can't listen on %s: no such host; change --listen", server->options.listen);
+        return error_set(error, -EADDRNOTAVAIL, "can't listen on %s: no such host; change --listen",
+                         server->options.listen);
     }
-    server->listener = evconnlistener_new_bind(server->base, on_accept, server, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE |
-                                               LEV_OPT_CLOSE_ON_EXEC, 1024, found->ai_addr, (int)found->ai_addrlen);
+    server->listener =
+        evconnlistener_new_bind(server->base, on_accept, server,
+                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC,
+                                1024, found->ai_addr, (int)found->ai_addrlen);
     rc = errno;
     freeaddrinfo(found);
     if (server->listener == NULL) {
-        return error_set(error, -rc, "can't listen on %s: %s; stop what uses it, or change --listen", server->options.listen,
-                         strerror(rc));
+        return error_set(error, -rc,
+                         "can't listen on %s: %s; stop what uses it, or change --listen",
+                         server->options.listen, strerror(rc));
     }
     struct sockaddr_storage bound;
     socklen_t length = sizeof(bound);
@@ -210,7 +224,8 @@ static int bind_to(struct server *server, struct error *error)
 }
 
 struct server *server_new(struct event_base *base, const struct server_options *options,
-                          const struct server_callbacks *callbacks, void *context, struct error *error)
+                          const struct server_callbacks *callbacks, void *context,
+                          struct error *error)
 {
     struct server *server = memory_new(1, sizeof(*server));
     server->base = base;
@@ -230,8 +245,7 @@ void server_free(struct server *server)
         return;
     }
     struct connection *connection, *next;
-    HASH_ITER(hh, server->connections, connection, next)
-    {
+    HASH_ITER (hh, server->connections, connection, next) {
         connection_free(connection);
     }
     evconnlistener_free(server->listener);
@@ -255,11 +269,11 @@ struct connection *server_find(struct server *server, uint64_t number)
     return connection != NULL && !connection->doomed ? connection : NULL;
 }
 
-void server_each(struct server *server, void (*visit)(void *context, struct connection *connection), void *context)
+void server_each(struct server *server, void (*visit)(void *context, struct connection *connection),
+                 void *context)
 {
     struct connection *connection, *next;
-    HASH_ITER(hh, server->connections, connection, next)
-    {
+    HASH_ITER (hh, server->connections, connection, next) {
         visit(context, connection);
     }
 }

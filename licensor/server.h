@@ -1,5 +1,6 @@
 /*
- * Connections of workers and producers: frames in, frames out. Edge: libevent. It knows nothing of what the frames say.
+ * Connections of workers and producers: frames in, frames out. Edge: libevent. It knows nothing of
+ * what the frames say.
  */
 #ifndef ENGENHO_LICENSOR_SERVER_H
 #define ENGENHO_LICENSOR_SERVER_H
@@ -25,7 +26,8 @@ struct server_options {
 
 struct server_callbacks {
     /* A frame; the payload is borrowed. Each is answered by server_answered, later or at once. */
-    void (*message)(void *context, struct connection *connection, const uint8_t *payload, size_t bytes);
+    void (*message)(void *context, struct connection *connection, const uint8_t *payload,
+                    size_t bytes);
     /* The connection is gone after this call. */
     void (*closed)(void *context, struct connection *connection);
     /* A connection was refused or closed by us, with why. */
@@ -34,7 +36,8 @@ struct server_callbacks {
 
 /* Returns owned, or NULL with a sentence (a port in use: which, and what to do). */
 struct server *server_new(struct event_base *base, const struct server_options *options,
-                          const struct server_callbacks *callbacks, void *context, struct error *error);
+                          const struct server_callbacks *callbacks, void *context,
+                          struct error *error);
 void server_free(struct server *server);
 uint16_t server_port(const struct server *server);
 size_t server_connections(const struct server *server);
@@ -42,7 +45,8 @@ size_t server_connections(const struct server *server);
 /* A connection by its number, which is never used twice; NULL when it is gone. */
 struct connection *server_find(struct server *server, uint64_t number);
 /* Call `visit` for each connection; it may close none. */
-void server_each(struct server *server, void (*visit)(void *context, struct connection *connection), void *context);
+void server_each(struct server *server, void (*visit)(void *context, struct connection *connection),
+                 void *context);
 
 uint64_t connection_number(const struct connection *connection);
 const char *connection_peer(const struct connection *connection);

@@ -24,13 +24,15 @@
 static void on_redis_state(void *context, bool up, bool unsafe, const char *reason)
 {
     struct service *service = context;
-    metric_set(metrics_series(service->metrics, "engenho_redis_up", METRIC_VALUES("master")), up ? 1 : 0);
+    metric_set(metrics_series(service->metrics, "engenho_redis_up", METRIC_VALUES("master")),
+               up ? 1 : 0);
     service->clock.known = false;
     if (!up) {
         if (unsafe) {
             log_error("redis is not safe to use; nothing is granted", LOG_TEXT("reason", reason));
         } else {
-            log_warn("redis is away; nothing is granted, and nothing that runs is touched", LOG_TEXT("reason", reason));
+            log_warn("redis is away; nothing is granted, and nothing that runs is touched",
+                     LOG_TEXT("reason", reason));
         }
         if (service->server != NULL) {
             requests_notice_store_down(service, true);
@@ -38,7 +40,8 @@ static void on_redis_state(void *context, bool up, bool unsafe, const char *reas
         return;
     }
     log_info("redis is there", LOG_TEXT("address", service->config->tenant));
-    metric_add(metrics_series(service->metrics, "engenho_redis_reconnects_total", METRIC_VALUES(NULL)), 1);
+    metric_add(
+        metrics_series(service->metrics, "engenho_redis_reconnects_total", METRIC_VALUES(NULL)), 1);
     ticker_send_limits(service);
     ticker_run(service);
     requests_notice_store_down(service, false);
@@ -48,11 +51,13 @@ static void on_redis_state(void *context, bool up, bool unsafe, const char *reas
 static void on_redis_measured(void *context, const char *command, double seconds, bool failed)
 {
     struct service *service = context;
-    struct metric *errors = metrics_series(service->metrics, "engenho_redis_errors_total", METRIC_VALUES(command));
+    struct metric *errors =
+        metrics_series(service->metrics, "engenho_redis_errors_total", METRIC_VALUES(command));
     if (failed) {
         metric_add(errors, 1);
     } else {
-        metric_observe(metrics_series(service->metrics, "engenho_redis_command_duration_seconds", METRIC_VALUES(command)),
+        metric_observe(metrics_series(service->metrics, "engenho_redis_command_duration_seconds",
+                                      METRIC_VALUES(command)),
                        seconds);
     }
 }
@@ -94,8 +99,9 @@ static bool is_ready(void *context, struct error *reason)
 static void on_scrape(void *context)
 {
     struct service *service = context;
-    metric_set(metrics_series(service->metrics, "engenho_licensor_connections", METRIC_VALUES(NULL)),
-               (double)server_connections(service->server));
+    metric_set(
+        metrics_series(service->metrics, "engenho_licensor_connections", METRIC_VALUES(NULL)),
+        (double)server_connections(service->server));
 }
 
 static int start_redis(struct service *service, struct error *error)
@@ -112,12 +118,14 @@ static int start_redis(struct service *service, struct error *error)
     };
     int rc = redis_address_parse(config->redis, &options.address, error);
     if (rc == 0 && config->redis_password_file != NULL) {
-        rc = secret_file_read("redis-password-file", config->redis_password_file, options.address.password,
-                              sizeof options.address.password, error);
+        rc = secret_file_read("redis-password-file", config->redis_password_file,
+                              options.address.password, sizeof options.address.password, error);
     }
     if (rc == 0) {
-        const struct redis_callbacks callbacks = {.state = on_redis_state, .granted = requests_granted,
-                                                  .waited = requests_waited, .measured = on_redis_measured};
+        const struct redis_callbacks callbacks = {.state = on_redis_state,
+                                                  .granted = requests_granted,
+                                                  .waited = requests_waited,
+                                                  .measured = on_redis_measured};
         service->redis = redis_new(service->base, &options, &callbacks, service);
         service->store = redis_store(service->redis);
     }
@@ -131,14 +139,18 @@ static int start_servers(struct service *service, struct error *error)
                                            .connections_max = (size_t)config->connections_max,
                                            .requests_max = (size_t)config->requests_max,
                                            .send_bytes_max = (size_t)config->send_bytes_max};
-    const struct server_callbacks callbacks = {.message = requests_message, .closed = requests_closed,
-                                               .complained = on_complaint};
+    const struct server_callbacks callbacks = {
+        .message = requests_message, .closed = requests_closed, .complained = on_complaint};
     service->server = server_new(service->base, &options, &callbacks, service, error);
     if (service->server == NULL) {
         return -EADDRINUSE;
     }
-    const struct admin_options admin = {.address = config->admin_listen, .metrics = service->metrics,
-                                        .before_scrape = on_scrape, .live = is_live, .ready = is_ready, .started = is_live,
+    const struct admin_options admin = {.address = config->admin_listen,
+                                        .metrics = service->metrics,
+                                        .before_scrape = on_scrape,
+                                        .live = is_live,
+                                        .ready = is_ready,
+                                        .started = is_live,
                                         .context = service};
     service->admin = admin_new(service->base, &admin, error);
     return service->admin != NULL ? 0 : -EADDRINUSE;
@@ -161,11 +173,14 @@ static int write_ready_file(const struct service *service, struct error *error)
     char admin_host[256], host[256], *beside = memory_print("%s.new", path);
     host_of(service->config->admin_listen, admin_host, sizeof(admin_host));
     host_of(service->config->listen, host, sizeof(host));
-    char *text = memory_print("{\"pid\":%d,\"admin\":\"%s:%u\",\"listen\":\"%s:%u\"}\n", (int)getpid(), admin_host,
-                              admin_port(service->admin), host, server_port(service->server));
+    char *text =
+        memory_print("{\"pid\":%d,\"admin\":\"%s:%u\",\"listen\":\"%s:%u\"}\n", (int)getpid(),
+                     admin_host, admin_port(service->admin), host, server_port(service->server));
     int rc = 0, fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || rename(beside, path) != 0) {
-        rc = error_set(error, -errno, "can't write the ready file %s: %s; change --ready-file", path, strerror(errno));
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+        rename(beside, path) != 0) {
+        rc = error_set(error, -errno, "can't write the ready file %s: %s; change --ready-file",
+                       path, strerror(errno));
     }
     if (fd >= 0) {
         close(fd);
@@ -175,7 +190,8 @@ static int write_ready_file(const struct service *service, struct error *error)
     return rc;
 }
 
-struct service *service_new(struct event_base *base, const struct config *config, struct error *error)
+struct service *service_new(struct event_base *base, const struct config *config,
+                            struct error *error)
 {
     struct service *service = memory_new(1, sizeof(*service));
     service->base = base;
@@ -198,7 +214,8 @@ struct service *service_new(struct event_base *base, const struct config *config
     }
     struct timeval every = {.tv_sec = TICK_US / SECOND_US};
     event_add(service->tick, &every);
-    log_info("listening", LOG_INT("port", server_port(service->server)), LOG_INT("admin_port", admin_port(service->admin)));
+    log_info("listening", LOG_INT("port", server_port(service->server)),
+             LOG_INT("admin_port", admin_port(service->admin)));
     return service;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The licensor at work: messages of clients become transitions of the store, answers go back. Joins the edges (server, Redis,
- * licence directory, metrics); rules are elsewhere.
+ * The licensor at work: messages of clients become transitions of the store, answers go back. Joins
+ * the edges (server, Redis, licence directory, metrics); rules are elsewhere.
  */
 #ifndef ENGENHO_LICENSOR_SERVICE_H
 #define ENGENHO_LICENSOR_SERVICE_H
@@ -14,7 +14,8 @@
 struct service;
 
 /* Returns owned, or NULL with a sentence. `config` is borrowed for its life. */
-struct service *service_new(struct event_base *base, const struct config *config, struct error *error);
+struct service *service_new(struct event_base *base, const struct config *config,
+                            struct error *error);
 void service_free(struct service *service);
 
 #endif

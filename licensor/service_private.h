@@ -1,5 +1,6 @@
 /*
- * What service.c (joins everything), requests.c (messages in, answers out) and ticker.c (each second) share.
+ * What service.c (joins everything), requests.c (messages in, answers out) and ticker.c (each
+ * second) share.
  */
 #ifndef ENGENHO_LICENSOR_SERVICE_PRIVATE_H
 #define ENGENHO_LICENSOR_SERVICE_PRIVATE_H
@@ -20,22 +21,23 @@ struct owner; /* which connection has a session */
 struct service {
     struct event_base *base;
     const struct config *config;
-    char instance[17];        /* of this process, random: connections of it carry it in the store */
+    char instance[17]; /* of this process, random: connections of it carry it in the store */
     struct redis *redis;
     struct store *store;
     struct server *server;
     struct admin *admin;
     struct metrics *metrics;
-    struct limits limits;     /* what the licences allow now */
+    struct limits limits; /* what the licences allow now */
     uint64_t licence_generation;
     char licence_warning[256];
-    struct owner *owners;     /* by session */
+    struct owner *owners; /* by session */
     struct event *tick;
-    int64_t latest_ms;        /* latest time that the store ever saw: a clock set back extends no grace */
+    /* latest time that the store ever saw: a clock set back extends no grace */
+    int64_t latest_ms;
     int64_t licence_checked_mono_us;
     struct {
         bool known;
-        int64_t redis_ms;     /* the store's clock, */
+        int64_t redis_ms;                       /* the store's clock, */
         int64_t sent_mono_us, received_mono_us; /* read between these */
         uint64_t steps;
         int64_t asked_mono_us;
@@ -46,7 +48,8 @@ struct service {
 };
 
 /* A frame of a client (requests.c). */
-void requests_message(void *context, struct connection *connection, const uint8_t *payload, size_t bytes);
+void requests_message(void *context, struct connection *connection, const uint8_t *payload,
+                      size_t bytes);
 void requests_closed(void *context, struct connection *connection);
 /* A seat was handed to a waiting request: push it when its session is ours. */
 void requests_granted(void *context, const struct store_grant *grant);

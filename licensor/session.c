@@ -38,14 +38,14 @@ static void forget(struct session *session, struct waiting *waiting)
 void session_release(struct session *session)
 {
     struct waiting *waiting, *next;
-    HASH_ITER(hh, session->waiting, waiting, next)
-    {
+    HASH_ITER (hh, session->waiting, waiting, next) {
         forget(session, waiting);
     }
     session->id[0] = '\0';
 }
 
-void session_ask(struct session *session, const char *request, const uint8_t *frame, size_t bytes, int64_t now_mono_us)
+void session_ask(struct session *session, const char *request, const uint8_t *frame, size_t bytes,
+                 int64_t now_mono_us)
 {
     if (find(session, request) != NULL) {
         return;
@@ -81,7 +81,8 @@ void session_forget(struct session *session, const char *request)
     }
 }
 
-bool session_granted(struct session *session, const struct store_grant *grant, int64_t now_mono_us, int64_t *ret_waited_us)
+bool session_granted(struct session *session, const struct store_grant *grant, int64_t now_mono_us,
+                     int64_t *ret_waited_us)
 {
     struct waiting *waiting = find(session, grant->request);
     if (waiting == NULL) {
@@ -98,12 +99,12 @@ bool session_granted(struct session *session, const struct store_grant *grant, i
     return true;
 }
 
-void session_each_waiting(const struct session *session, void (*visit)(void *context, const uint8_t *frame, size_t bytes),
+void session_each_waiting(const struct session *session,
+                          void (*visit)(void *context, const uint8_t *frame, size_t bytes),
                           void *context)
 {
     struct waiting *waiting, *next;
-    HASH_ITER(hh, session->waiting, waiting, next)
-    {
+    HASH_ITER (hh, session->waiting, waiting, next) {
         if (waiting->in_line) {
             visit(context, waiting->frame, waiting->bytes);
         }

@@ -1,8 +1,10 @@
 /*
- * What the licensor keeps with a connection: its session, and its requests that wait or are being asked. Core: pure.
+ * What the licensor keeps with a connection: its session, and its requests that wait or are being
+ * asked. Core: pure.
  *
- * A grant of the waiting line may arrive before the answer "waiting" of its own request (they come by two connections to the
- * store): it is kept until that answer is there, so that a client sees Waiting before Granted.
+ * A grant of the waiting line may arrive before the answer "waiting" of its own request (they come
+ * by two connections to the store): it is kept until that answer is there, so that a client sees
+ * Waiting before Granted.
  */
 #ifndef ENGENHO_LICENSOR_SESSION_H
 #define ENGENHO_LICENSOR_SESSION_H
@@ -21,21 +23,31 @@ struct session {
 };
 
 void session_release(struct session *session);
-/* A request that may wait is asked for. `frame` is kept (copied) to ask again after Redis was away. */
-void session_ask(struct session *session, const char *request, const uint8_t *frame, size_t bytes, int64_t now_mono_us);
 /*
- * It was answered "waiting". Returns true when its grant was there already: send it after "waiting"; the request is forgotten.
+ * A request that may wait is asked for. `frame` is kept (copied) to ask again after Redis was away.
  */
-MUST_CHECK bool session_waits(struct session *session, const char *request, struct store_grant *ret_grant);
+void session_ask(struct session *session, const char *request, const uint8_t *frame, size_t bytes,
+                 int64_t now_mono_us);
+/*
+ * It was answered "waiting". Returns true when its grant was there already: send it after
+ * "waiting"; the request is forgotten.
+ */
+MUST_CHECK bool session_waits(struct session *session, const char *request,
+                              struct store_grant *ret_grant);
 /* It was answered otherwise, released or refused: forget it. */
 void session_forget(struct session *session, const char *request);
 /*
- * A grant of the waiting line. Returns true when it is to be sent now, with how long it waited; the request is forgotten.
+ * A grant of the waiting line. Returns true when it is to be sent now, with how long it waited; the
+ * request is forgotten.
  */
-MUST_CHECK bool session_granted(struct session *session, const struct store_grant *grant, int64_t now_mono_us,
-                                int64_t *ret_waited_us);
-/* Call `visit` with the frame of each request that stands in the waiting line. It must not change the session. */
-void session_each_waiting(const struct session *session, void (*visit)(void *context, const uint8_t *frame, size_t bytes),
+MUST_CHECK bool session_granted(struct session *session, const struct store_grant *grant,
+                                int64_t now_mono_us, int64_t *ret_waited_us);
+/*
+ * Call `visit` with the frame of each request that stands in the waiting line. It must not change
+ * the session.
+ */
+void session_each_waiting(const struct session *session,
+                          void (*visit)(void *context, const uint8_t *frame, size_t bytes),
                           void *context);
 
 #endif

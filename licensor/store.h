@@ -1,9 +1,10 @@
 /*
- * The store of keys and seats: a port. Redis is one store of the rules, memory another; tests/sim/licensor compares them,
- * operation by operation.
+ * The store of keys and seats: a port. Redis is one store of the rules, memory another;
+ * tests/sim/licensor compares them, operation by operation.
  *
- * A store takes a transition and answers it once, later, by the callback that came with it. Transitions of one store are
- * applied in the order they were submitted. Times are the store's own wall clock, in milliseconds.
+ * A store takes a transition and answers it once, later, by the callback that came with it.
+ * Transitions of one store are applied in the order they were submitted. Times are the store's own
+ * wall clock, in milliseconds.
  */
 #ifndef ENGENHO_LICENSOR_STORE_H
 #define ENGENHO_LICENSOR_STORE_H
@@ -83,16 +84,19 @@ struct store_claim {
     enum seat_use use;
 };
 
-/* A transition; texts are borrowed for the call of store_submit. Members that a verb does not name are ignored by it. */
+/*
+ * A transition; texts are borrowed for the call of store_submit. Members that a verb does not name
+ * are ignored by it.
+ */
 struct store_request {
     enum store_verb verb;
-    const char *session;    /* register: the id of a new session; otherwise the session */
-    const char *request;    /* acquire, release, explain */
-    int64_t lease_ms;       /* hello, register, heartbeat, tick */
-    int64_t reuse_ms;       /* acquire, tick: life of a seat */
-    int64_t memo_ms;        /* acquire, release: how long an answer is remembered */
-    uint64_t highest_op;    /* hello, register, heartbeat */
-    uint64_t token;         /* release, operator release */
+    const char *session; /* register: the id of a new session; otherwise the session */
+    const char *request; /* acquire, release, explain */
+    int64_t lease_ms;    /* hello, register, heartbeat, tick */
+    int64_t reuse_ms;    /* acquire, tick: life of a seat */
+    int64_t memo_ms;     /* acquire, release: how long an answer is remembered */
+    uint64_t highest_op; /* hello, register, heartbeat */
+    uint64_t token;      /* release, operator release */
     struct {
         const char *name, *agent, *host, *version, *connection, *old_session;
         int32_t pid;
@@ -100,7 +104,7 @@ struct store_request {
         size_t claims_count;
         const char *const *waiting; /* requests that still wait */
         size_t waiting_count;
-    } who;                  /* register; connection also heartbeat and disconnect */
+    } who; /* register; connection also heartbeat and disconnect */
     struct {
         enum seat_use use;
         const char *production, *user;
@@ -108,29 +112,29 @@ struct store_request {
         size_t pools_count;
         bool wait;
         uint32_t line_max;
-    } ask;                  /* acquire */
+    } ask; /* acquire */
     struct {
         const char *const *pools;
         const uint64_t *counts;
         size_t count;
-    } waived;               /* heartbeat: executions waived at the worker, by pool */
+    } waived; /* heartbeat: executions waived at the worker, by pool */
     struct {
         uint32_t keys, productions;
         const struct pool_limit *pools;
         size_t pools_count;
-    } limits;               /* limits */
-    int64_t step_ms;        /* tick: the store's clock stepped by so much */
-    uint64_t steps;         /* tick: steps that the store had counted when the caller looked */
-    const char *pool;       /* list: only this one; "" all */
+    } limits;         /* limits */
+    int64_t step_ms;  /* tick: the store's clock stepped by so much */
+    uint64_t steps;   /* tick: steps that the store had counted when the caller looked */
+    const char *pool; /* list: only this one; "" all */
 };
 
 struct store_grant {
     char session[SESSION_BYTES_MAX + 1];
     char request[REQUEST_BYTES_MAX + 1];
-    uint64_t token;         /* number of the transition; 0: notified */
+    uint64_t token; /* number of the transition; 0: notified */
     char pool[POOL_BYTES_MAX + 1];
     char requested[POOL_BYTES_MAX + 1];
-    uint64_t number;        /* the L-number */
+    uint64_t number; /* the L-number */
     bool reused, escalated, waived;
     int64_t life_left_ms;
 };
@@ -150,7 +154,7 @@ struct store_pool_row {
 struct store_seat_row {
     char pool[POOL_BYTES_MAX + 1], requested[POOL_BYTES_MAX + 1];
     uint64_t number, token;
-    char state[8];          /* busy, queued, waiting */
+    char state[8]; /* busy, queued, waiting */
     char session[SESSION_BYTES_MAX + 1];
     char production[NAME_BYTES_MAX + 1], user[NAME_BYTES_MAX + 1];
     char request[REQUEST_BYTES_MAX + 1];
@@ -168,10 +172,10 @@ struct store_processor_row {
 
 /* What is known of one request. */
 struct store_story {
-    char word[10];          /* granted, reused, waived, waiting, released, refused */
+    char word[10]; /* granted, reused, waived, waiting, released, refused */
     char name[NAME_BYTES_MAX + 1];
     char pool[POOL_BYTES_MAX + 1], requested[POOL_BYTES_MAX + 1];
-    uint64_t number;        /* waiting: how many are ahead */
+    uint64_t number; /* waiting: how many are ahead */
     uint64_t token;
     int64_t at_ms;
     uint32_t in_use, limit; /* right after it was answered */
@@ -180,8 +184,9 @@ struct store_story {
 };
 
 struct store_answer {
-    int error;              /* 0, or -EIO: the store does not answer; then nothing else is set and it may have happened */
-    uint64_t op;            /* number of this transition, or of the newest one */
+    /* 0, or -EIO: the store does not answer; then nothing else is set and it may have happened */
+    int error;
+    uint64_t op; /* number of this transition, or of the newest one */
     int64_t now_ms;
     enum store_word word;
     enum store_reason reason;
@@ -192,22 +197,22 @@ struct store_answer {
     struct store_grant grant;
     struct store_grant *handed; /* granted to those who waited, by this transition */
     size_t handed_count;
-    uint32_t ahead;         /* waiting: how many are before it */
-    bool queued;            /* released with life left */
+    uint32_t ahead; /* waiting: how many are before it */
+    bool queued;    /* released with life left */
     int64_t life_left_ms, held_ms;
-    char pool[POOL_BYTES_MAX + 1]; /* released: of the seat; "" when it only waited */
+    char pool[POOL_BYTES_MAX + 1];       /* released: of the seat; "" when it only waited */
     char session[SESSION_BYTES_MAX + 1]; /* registered */
     uint32_t slot;
-    uint64_t *lost;         /* registered: tokens claimed that are not the session's any more */
+    uint64_t *lost; /* registered: tokens claimed that are not the session's any more */
     size_t lost_count;
-    bool recovering;        /* heartbeat: claim what you hold; hello and tick: no new grants now */
+    bool recovering; /* heartbeat: claim what you hold; hello and tick: no new grants now */
     char (*waited)[POOL_BYTES_MAX + 1]; /* heartbeat: pools with a waiting line */
     size_t waited_count;
-    uint64_t steps;         /* tick */
+    uint64_t steps;             /* tick */
     struct pool_limit *orphans; /* tick: seats freed of dead sessions, by pool */
     size_t orphans_count;
-    int64_t latest_ms;      /* tick: the latest time that the store ever saw */
-    uint32_t alive;         /* tick: live sessions */
+    int64_t latest_ms;            /* tick: the latest time that the store ever saw */
+    uint32_t alive;               /* tick: live sessions */
     struct store_pool_row *pools; /* list, tick */
     size_t pools_count;
     struct store_seat_row *seats;
@@ -221,10 +226,12 @@ struct store_answer {
 typedef void (*store_done)(void *context, const struct store_answer *answer);
 
 struct store {
-    void (*submit)(struct store *store, const struct store_request *request, store_done done, void *context);
+    void (*submit)(struct store *store, const struct store_request *request, store_done done,
+                   void *context);
 };
 
-static inline void store_submit(struct store *store, const struct store_request *request, store_done done, void *context)
+static inline void store_submit(struct store *store, const struct store_request *request,
+                                store_done done, void *context)
 {
     store->submit(store, request, done, context);
 }

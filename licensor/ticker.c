@@ -1,9 +1,11 @@
 /*
- * What the licensor does by itself: each second it asks the store for its clock, tells it when that clock stepped, has the dead
- * reaped and lines served, and brings gauges up to date; each minute it reads the licences again.
+ * What the licensor does by itself: each second it asks the store for its clock, tells it when that
+ * clock stepped, has the dead reaped and lines served, and brings gauges up to date; each minute it
+ * reads the licences again.
  *
- * The clock: the store's wall clock is compared with our monotonic one. What it may be lies between what the last reading and
- * the time since then allow; anything else is a step, by which the store shifts every deadline.
+ * The clock: the store's wall clock is compared with our monotonic one. What it may be lies between
+ * what the last reading and the time since then allow; anything else is a step, by which the store
+ * shifts every deadline.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +29,25 @@ static void show_limits(struct service *service)
 {
     const struct limits *limits = &service->limits;
     for (enum edition edition = EDITION_DEMO; edition <= EDITION_FULL; edition++) {
-        metric_set(metrics_series(service->metrics, "engenho_license_mode", METRIC_VALUES(edition_word(edition))),
+        metric_set(metrics_series(service->metrics, "engenho_license_mode",
+                                  METRIC_VALUES(edition_word(edition))),
                    edition == limits->edition ? 1 : 0);
     }
-    metric_set(metrics_series(service->metrics, "engenho_license_keys", METRIC_VALUES(NULL)), limits->processors);
+    metric_set(metrics_series(service->metrics, "engenho_license_keys", METRIC_VALUES(NULL)),
+               limits->processors);
     if (limits->files > 0) {
-        metric_set(metrics_series(service->metrics, "engenho_license_expiration_timestamp_seconds", METRIC_VALUES(NULL)),
+        metric_set(metrics_series(service->metrics, "engenho_license_expiration_timestamp_seconds",
+                                  METRIC_VALUES(NULL)),
                    (double)limits->valid_until_us / (double)SECOND_US);
     }
 }
 
 void ticker_load_licences(struct service *service)
 {
-    /* Once the store has seen a time past the end of the licence, a clock set back does not make it young again. */
+    /*
+     * Once the store has seen a time past the end of the licence, a clock set back does not make it
+     * young again.
+     */
     int64_t now_us = clock_unix_us();
     if (service->latest_ms * 1000 > now_us && service->limits.files > 0 &&
         service->latest_ms * 1000 >= service->limits.valid_until_us) {
@@ -49,9 +57,10 @@ void ticker_load_licences(struct service *service)
     struct limits limits;
     struct error error;
     service->licence_warning[0] = '\0';
-    if (licences_load(service->config->licence_dir, service->config->customer, now_us, on_licence_refused, service, &limits,
-                      &error) != 0) {
-        log_error("licences not read; what was allowed before stays", LOG_TEXT("reason", error.text));
+    if (licences_load(service->config->licence_dir, service->config->customer, now_us,
+                      on_licence_refused, service, &limits, &error) != 0) {
+        log_error("licences not read; what was allowed before stays",
+                  LOG_TEXT("reason", error.text));
         return;
     }
     if (limits.in_grace) {
@@ -64,8 +73,9 @@ void ticker_load_licences(struct service *service)
     }
     service->limits = limits;
     service->licence_generation++;
-    log_info("licences read", LOG_TEXT("edition", edition_word(limits.edition)), LOG_INT("keys", limits.keys),
-             LOG_INT("files", limits.files), LOG_TEXT("customer", limits.customer));
+    log_info("licences read", LOG_TEXT("edition", edition_word(limits.edition)),
+             LOG_INT("keys", limits.keys), LOG_INT("files", limits.files),
+             LOG_TEXT("customer", limits.customer));
     show_limits(service);
     ticker_send_limits(service);
 }
@@ -93,11 +103,14 @@ void ticker_send_limits(struct service *service)
 /* Counters begin at zero, or the first refusal would be no increase that an alert could see. */
 static void show_counters(struct service *service, const char *pool)
 {
-    static const char *const outcomes[] = {"granted", "reused", "waived", "escalated", "refused", "notified"};
+    static const char *const outcomes[] = {"granted",   "reused",  "waived",
+                                           "escalated", "refused", "notified"};
     for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
-        (void)metrics_series(service->metrics, "engenho_license_requests_total", METRIC_VALUES(pool, outcomes[i]));
+        (void)metrics_series(service->metrics, "engenho_license_requests_total",
+                             METRIC_VALUES(pool, outcomes[i]));
     }
-    (void)metrics_series(service->metrics, "engenho_license_orphans_reclaimed_total", METRIC_VALUES(pool));
+    (void)metrics_series(service->metrics, "engenho_license_orphans_reclaimed_total",
+                         METRIC_VALUES(pool));
 }
 
 static void show_pools(struct service *service, const struct store_answer *answer)
@@ -117,17 +130,21 @@ static void show_pools(struct service *service, const struct store_answer *answe
             {"engenho_license_peak_in_use", row->peak},
         };
         for (size_t g = 0; g < ARRAY_SIZE(gauges); g++) {
-            metric_set(metrics_series(service->metrics, gauges[g].name, METRIC_VALUES(row->pool)), gauges[g].value);
+            metric_set(metrics_series(service->metrics, gauges[g].name, METRIC_VALUES(row->pool)),
+                       gauges[g].value);
         }
     }
     for (size_t i = 0; i < answer->orphans_count; i++) {
         metric_add(metrics_series(service->metrics, "engenho_license_orphans_reclaimed_total",
-                                  METRIC_VALUES(answer->orphans[i].pool)), answer->orphans[i].cap);
+                                  METRIC_VALUES(answer->orphans[i].pool)),
+                   answer->orphans[i].cap);
         log_info("seats of dead sessions freed", LOG_TEXT("pool", answer->orphans[i].pool),
                  LOG_INT("seats", answer->orphans[i].cap));
     }
-    metric_set(metrics_series(service->metrics, "engenho_license_keys_in_use", METRIC_VALUES(NULL)), answer->alive);
-    metric_set(metrics_series(service->metrics, "engenho_license_recovering", METRIC_VALUES(NULL)), answer->recovering);
+    metric_set(metrics_series(service->metrics, "engenho_license_keys_in_use", METRIC_VALUES(NULL)),
+               answer->alive);
+    metric_set(metrics_series(service->metrics, "engenho_license_recovering", METRIC_VALUES(NULL)),
+               answer->recovering);
 }
 
 static void on_tick(void *context, const struct store_answer *answer)
@@ -138,8 +155,10 @@ static void on_tick(void *context, const struct store_answer *answer)
     }
     if (answer->recovering != service->recovering) {
         service->recovering = answer->recovering;
-        log_warn(answer->recovering ? "the store lost writes: no new grants for one lease, workers claim what they hold"
-                                    : "recovery is over");
+        log_warn(
+            answer->recovering
+                ? "the store lost writes: no new grants for one lease, workers claim what they hold"
+                : "recovery is over");
     }
     service->clock.steps = answer->steps;
     service->keys_used = answer->alive;
@@ -150,14 +169,18 @@ static void on_tick(void *context, const struct store_answer *answer)
     show_pools(service, answer);
 }
 
-/* How far the store's clock is from anything that the time which went by allows; 0: nothing to say. */
+/*
+ * How far the store's clock is from anything that the time which went by allows; 0: nothing to say.
+ */
 static int64_t step_of(const struct service *service, int64_t now_ms, int64_t received_mono_us)
 {
     if (!service->clock.known) {
         return 0;
     }
-    int64_t least_ms = service->clock.redis_ms + (service->clock.asked_mono_us - service->clock.received_mono_us) / 1000;
-    int64_t most_ms = service->clock.redis_ms + (received_mono_us - service->clock.sent_mono_us) / 1000;
+    int64_t least_ms = service->clock.redis_ms +
+                       (service->clock.asked_mono_us - service->clock.received_mono_us) / 1000;
+    int64_t most_ms =
+        service->clock.redis_ms + (received_mono_us - service->clock.sent_mono_us) / 1000;
     if (now_ms < least_ms - STEP_MS_MIN) {
         return now_ms - least_ms;
     }
@@ -175,12 +198,14 @@ static void on_time(void *context, int64_t now_ms)
         return;
     }
     int64_t received_mono_us = clock_mono_us();
-    struct store_request request = {.verb = STORE_TICK, .steps = service->clock.steps,
+    struct store_request request = {.verb = STORE_TICK,
+                                    .steps = service->clock.steps,
                                     .lease_ms = service->config->lease_us / 1000,
                                     .reuse_ms = service->config->reuse_life_us / 1000};
     request.step_ms = step_of(service, now_ms, received_mono_us);
     if (request.step_ms != 0) {
-        log_warn("the clock of redis stepped; deadlines go with it", LOG_INT("ms", request.step_ms));
+        log_warn("the clock of redis stepped; deadlines go with it",
+                 LOG_INT("ms", request.step_ms));
     }
     service->clock.known = true;
     service->clock.redis_ms = now_ms;

@@ -1,5 +1,6 @@
 /*
- * Transitions as RESP. Core of the Redis store: no hiredis here, so that it is tested without a server.
+ * Transitions as RESP. Core of the Redis store: no hiredis here, so that it is tested without a
+ * server.
  */
 #include "licensor/store/command.h"
 

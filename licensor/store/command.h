@@ -8,8 +8,12 @@
 #include "common/buf.h"
 #include "licensor/store.h"
 
-/* Append the command to `out`. Returns 0, or -EMSGSIZE or -ENOMEM as buf_append does; then `out` holds a part of it. */
-MUST_CHECK int command_write(const struct store_request *request, const char *tenant, struct buf *out);
+/*
+ * Append the command to `out`. Returns 0, or -EMSGSIZE or -ENOMEM as buf_append does; then `out`
+ * holds a part of it.
+ */
+MUST_CHECK int command_write(const struct store_request *request, const char *tenant,
+                             struct buf *out);
 
 /* hello, limits, register ...: names of functions and the label of metrics. */
 const char *command_name(enum store_verb verb);

@@ -17,7 +17,8 @@ static struct memory *of_store(struct store *store)
     return (struct memory *)((char *)store - offsetof(struct memory, store));
 }
 
-static void apply(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+static void apply(struct memory *memory, const struct store_request *request,
+                  struct store_answer *answer)
 {
     switch (request->verb) {
     case STORE_HELLO:
@@ -61,7 +62,8 @@ static void apply(struct memory *memory, const struct store_request *request, st
     }
 }
 
-static void submit(struct store *store, const struct store_request *request, store_done done, void *context)
+static void submit(struct store *store, const struct store_request *request, store_done done,
+                   void *context)
 {
     struct memory *memory = of_store(store);
     struct store_answer answer;
@@ -92,20 +94,17 @@ void memory_store_free(struct memory *memory)
         return;
     }
     struct member *member, *next_member;
-    HASH_ITER(hh, memory->members, member, next_member)
-    {
+    HASH_ITER (hh, memory->members, member, next_member) {
         memory_end_session(memory, member, NULL);
     }
     struct memo *memo, *next_memo;
-    HASH_ITER(hh, memory->memos, memo, next_memo)
-    {
+    HASH_ITER (hh, memory->memos, memo, next_memo) {
         HASH_DEL(memory->memos, memo);
         free(memo->request);
         free(memo);
     }
     struct pool *pool, *next_pool;
-    HASH_ITER(hh, memory->pools, pool, next_pool)
-    {
+    HASH_ITER (hh, memory->pools, pool, next_pool) {
         HASH_DEL(memory->pools, pool);
         free(pool->queue);
         free(pool);
@@ -129,7 +128,7 @@ void memory_store_set_op(struct memory *memory, uint64_t op)
     memory->op = op;
 }
 
-/* Invariants -------------------------------------------------------------------------------------------------------- */
+/* Invariants ----------------------------------------------------------------------------------- */
 
 static uint32_t busy_of(const struct memory *memory, const struct pool *pool)
 {
@@ -159,51 +158,57 @@ static int check_pool(struct memory *memory, struct pool *pool, bool served, str
     pool_purge(memory, pool);
     uint32_t busy = busy_of(memory, pool);
     if (pool->used != busy + pool->queue_count) {
-        return error_set(error, -EBADMSG, "pool %s: %u used, but %u busy and %zu queued", pool->name, pool->used, busy,
-                         pool->queue_count);
+        return error_set(error, -EBADMSG, "pool %s: %u used, but %u busy and %zu queued",
+                         pool->name, pool->used, busy, pool->queue_count);
     }
     if (pool->used > pool->cap && pool->used > pool->over) {
-        return error_set(error, -EBADMSG, "pool %s: %u used of %u", pool->name, pool->used, pool->cap);
+        return error_set(error, -EBADMSG, "pool %s: %u used of %u", pool->name, pool->used,
+                         pool->cap);
     }
     pool->over = pool->used > pool->cap ? pool->used : 0;
     for (size_t i = 0; i < pool->queue_count; i++) {
         if (number_is_busy(memory, pool, pool->queue[i].number)) {
-            return error_set(error, -EBADMSG, "pool %s: L%" PRIu64 " is queued and busy", pool->name, pool->queue[i].number);
+            return error_set(error, -EBADMSG, "pool %s: L%" PRIu64 " is queued and busy",
+                             pool->name, pool->queue[i].number);
         }
     }
     if (!served || memory_recovering(memory) || !pool_has_seat(memory, pool)) {
         return 0;
     }
     const struct place *place;
-    TAILQ_FOREACH(place, &pool->line, next)
-    {
+    TAILQ_FOREACH (place, &pool->line, next) {
         const struct member *member = place->ask->member;
         if (place->ask->use != SEAT_HELD || member->productions < memory->productions) {
-            return error_set(error, -EBADMSG, "pool %s: request %s waits although there is a seat", pool->name,
-                             place->ask->request);
+            return error_set(error, -EBADMSG, "pool %s: request %s waits although there is a seat",
+                             pool->name, place->ask->request);
         }
     }
     return 0;
 }
 
-static int check_member(const struct memory *memory, const struct member *member, struct error *error)
+static int check_member(const struct memory *memory, const struct member *member,
+                        struct error *error)
 {
     uint32_t held = 0, waived = 0, hanging = 0;
     for (const struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
         held += seat->use == SEAT_HELD;
         hanging += seat->others;
         if (seat->ended && seat->others == 0) {
-            return error_set(error, -EBADMSG, "session %s: L%" PRIu64 " has no execution", member->id, seat->number);
+            return error_set(error, -EBADMSG, "session %s: L%" PRIu64 " has no execution",
+                             member->id, seat->number);
         }
         if (seat->token > memory->op) {
-            return error_set(error, -EBADMSG, "session %s: token %" PRIu64 " is of the future", member->id, seat->token);
+            return error_set(error, -EBADMSG, "session %s: token %" PRIu64 " is of the future",
+                             member->id, seat->token);
         }
     }
     waived = HASH_COUNT(member->waived);
     unsigned productions = HASH_CNT(by_production, member->held);
     if (held != member->productions || productions != held || waived != hanging) {
-        return error_set(error, -EBADMSG, "session %s: %u held, %u productions counted, %u by production, %u of %u waived",
-                         member->id, held, member->productions, productions, waived, hanging);
+        return error_set(
+            error, -EBADMSG,
+            "session %s: %u held, %u productions counted, %u by production, %u of %u waived",
+            member->id, held, member->productions, productions, waived, hanging);
     }
     return 0;
 }
@@ -214,7 +219,8 @@ int memory_store_check(struct memory *memory, bool served, struct error *error)
     for (struct pool *pool = memory->pools; pool != NULL && rc == 0; pool = pool->hh.next) {
         rc = check_pool(memory, pool, served, error);
     }
-    for (const struct member *member = memory->members; member != NULL && rc == 0; member = member->hh.next) {
+    for (const struct member *member = memory->members; member != NULL && rc == 0;
+         member = member->hh.next) {
         rc = check_member(memory, member, error);
     }
     return rc;

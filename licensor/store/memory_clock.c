@@ -68,8 +68,7 @@ static void follow_clock(struct memory *memory, const struct store_request *requ
 static void reap(struct memory *memory, struct store_answer *answer)
 {
     struct member *member, *next;
-    HASH_ITER(hh, memory->members, member, next)
-    {
+    HASH_ITER (hh, memory->members, member, next) {
         if (member->lease_end_ms <= memory->now_ms) {
             memory_end_session(memory, member, answer);
             memory_next_op(memory);
@@ -78,8 +77,7 @@ static void reap(struct memory *memory, struct store_answer *answer)
     if (memory_recovering(memory) || memory->epoch == 0) {
         return;
     }
-    HASH_ITER(hh, memory->members, member, next)
-    {
+    HASH_ITER (hh, memory->members, member, next) {
         if (member->claimed != memory->epoch) {
             memory_end_session(memory, member, NULL);
             memory_next_op(memory);
@@ -90,9 +88,9 @@ static void reap(struct memory *memory, struct store_answer *answer)
 static void forget_old_memos(struct memory *memory)
 {
     struct memo *memo, *next;
-    HASH_ITER(hh, memory->memos, memo, next)
-    {
-        if (memo->dies_ms + DAY_MS < memory->now_ms) { /* a clock that steps back must still find what lived then */
+    HASH_ITER (hh, memory->memos, memo, next) {
+        /* a clock that steps back must still find what lived then */
+        if (memo->dies_ms + DAY_MS < memory->now_ms) {
             memory_forget_memo(memory, memo);
         }
     }
@@ -103,7 +101,8 @@ static int orphan_by_pool(const void *a, const void *b)
     return strcmp(((const struct pool_limit *)a)->pool, ((const struct pool_limit *)b)->pool);
 }
 
-void memory_tick(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_tick(struct memory *memory, const struct store_request *request,
+                 struct store_answer *answer)
 {
     follow_clock(memory, request);
     reap(memory, answer);
@@ -125,7 +124,8 @@ void memory_tick(struct memory *memory, const struct store_request *request, str
     memory_list_pools(memory, "", answer);
 }
 
-void memory_limits(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_limits(struct memory *memory, const struct store_request *request,
+                   struct store_answer *answer)
 {
     for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
         pool->licensed = false;

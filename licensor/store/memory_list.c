@@ -35,7 +35,8 @@ static struct store_seat_row *add_row(struct store_answer *answer, const char *s
     return row;
 }
 
-static void list_queue(const struct memory *memory, const struct pool *pool, struct store_answer *answer)
+static void list_queue(const struct memory *memory, const struct pool *pool,
+                       struct store_answer *answer)
 {
     for (size_t i = 0; i < pool->queue_count; i++) {
         struct store_seat_row *row = add_row(answer, "queued");
@@ -46,8 +47,8 @@ static void list_queue(const struct memory *memory, const struct pool *pool, str
     }
 }
 
-static void list_seat(const struct memory *memory, const struct member *member, const struct seat *seat,
-                      struct store_answer *answer)
+static void list_seat(const struct memory *memory, const struct member *member,
+                      const struct seat *seat, struct store_answer *answer)
 {
     struct store_seat_row *row = add_row(answer, "busy");
     snprintf(row->pool, sizeof(row->pool), "%s", seat->pool->name);
@@ -63,7 +64,8 @@ static void list_seat(const struct memory *memory, const struct member *member, 
     row->life_left_ms = seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
 }
 
-static void list_ask(const struct member *member, const struct ask *ask, struct store_answer *answer)
+static void list_ask(const struct member *member, const struct ask *ask,
+                     struct store_answer *answer)
 {
     struct store_seat_row *row = add_row(answer, "waiting");
     snprintf(row->pool, sizeof(row->pool), "%s", ask->pools[0]->name);
@@ -78,7 +80,8 @@ static void list_ask(const struct member *member, const struct ask *ask, struct 
 
 static int row_by_request(const void *a, const void *b)
 {
-    return strcmp(((const struct store_seat_row *)a)->request, ((const struct store_seat_row *)b)->request);
+    return strcmp(((const struct store_seat_row *)a)->request,
+                  ((const struct store_seat_row *)b)->request);
 }
 
 static void list_member(const struct memory *memory, const struct member *member, const char *only,
@@ -96,11 +99,13 @@ static void list_member(const struct memory *memory, const struct member *member
         }
     }
     if (answer->seats_count > first) {
-        qsort(&answer->seats[first], answer->seats_count - first, sizeof(*answer->seats), row_by_request);
+        qsort(&answer->seats[first], answer->seats_count - first, sizeof(*answer->seats),
+              row_by_request);
     }
 }
 
-void memory_list(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_list(struct memory *memory, const struct store_request *request,
+                 struct store_answer *answer)
 {
     memory_list_pools(memory, request->pool, answer);
     for (size_t i = 0; i < answer->pools_count; i++) {
@@ -123,7 +128,8 @@ void memory_list(struct memory *memory, const struct store_request *request, str
     answer->word = STORE_LISTED;
 }
 
-static void tell_seat(const struct memory *memory, const char *word, const struct seat *seat, struct store_story *story)
+static void tell_seat(const struct memory *memory, const char *word, const struct seat *seat,
+                      struct store_story *story)
 {
     snprintf(story->word, sizeof(story->word), "%s", word);
     snprintf(story->pool, sizeof(story->pool), "%s", seat->pool->name);
@@ -133,7 +139,8 @@ static void tell_seat(const struct memory *memory, const char *word, const struc
     story->at_ms = seat->since_ms;
     story->in_use = seat->used;
     story->limit = seat->cap;
-    story->life_left_ms = seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
+    story->life_left_ms =
+        seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
 }
 
 static void tell_ask(const struct ask *ask, struct store_story *story)
@@ -143,8 +150,7 @@ static void tell_ask(const struct ask *ask, struct store_story *story)
     snprintf(story->pool, sizeof(story->pool), "%s", pool->name);
     snprintf(story->requested, sizeof(story->requested), "%s", pool->name);
     const struct place *place;
-    TAILQ_FOREACH(place, &pool->line, next)
-    {
+    TAILQ_FOREACH (place, &pool->line, next) {
         if (place->ask == ask) {
             break;
         }
@@ -155,7 +161,8 @@ static void tell_ask(const struct ask *ask, struct store_story *story)
     story->limit = pool->cap;
 }
 
-static void tell_memo(const struct memory *memory, const struct memo *memo, struct store_story *story)
+static void tell_memo(const struct memory *memory, const struct memo *memo,
+                      struct store_story *story)
 {
     const struct member *member = memory_member(memory, memo->session);
     snprintf(story->name, sizeof(story->name), "%s", member != NULL ? member->name : "");
@@ -180,7 +187,8 @@ static void tell_memo(const struct memory *memory, const struct memo *memo, stru
     story->reason = memo->reason;
 }
 
-void memory_explain(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_explain(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer)
 {
     answer->word = STORE_EXPLAINED;
     for (const struct member *member = memory->members; member != NULL; member = member->hh.next) {

@@ -56,7 +56,8 @@ void pool_sort_queue(struct pool *pool)
 static void remove_at(struct pool *pool, size_t at)
 {
     pool->queue_count--;
-    memmove(&pool->queue[at], &pool->queue[at + 1], (pool->queue_count - at) * sizeof(*pool->queue));
+    memmove(&pool->queue[at], &pool->queue[at + 1],
+            (pool->queue_count - at) * sizeof(*pool->queue));
 }
 
 void pool_purge(struct memory *memory, struct pool *pool)
@@ -94,7 +95,8 @@ bool pool_take(struct memory *memory, struct pool *pool, int64_t reuse_ms, struc
     return true;
 }
 
-int64_t pool_give(struct memory *memory, struct pool *pool, uint64_t number, int64_t life_end_ms, bool may_queue)
+int64_t pool_give(struct memory *memory, struct pool *pool, uint64_t number, int64_t life_end_ms,
+                  bool may_queue)
 {
     if (!may_queue || life_end_ms <= memory->now_ms) {
         pool->used--;

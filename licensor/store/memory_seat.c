@@ -24,23 +24,26 @@ void memory_refuse(struct store_answer *answer, enum store_reason reason)
     answer->reason = reason;
 }
 
-void memory_grant_of(const struct memory *memory, const struct member *member, const char *request, const struct seat *seat,
-                     bool waived, struct store_grant *ret_grant)
+void memory_grant_of(const struct memory *memory, const struct member *member, const char *request,
+                     const struct seat *seat, bool waived, struct store_grant *ret_grant)
 {
-    *ret_grant = (struct store_grant){.token = seat->token, .number = seat->number, .reused = seat->reused, .waived = waived};
+    *ret_grant = (struct store_grant){
+        .token = seat->token, .number = seat->number, .reused = seat->reused, .waived = waived};
     snprintf(ret_grant->session, sizeof(ret_grant->session), "%s", member->id);
     snprintf(ret_grant->request, sizeof(ret_grant->request), "%s", request);
     snprintf(ret_grant->pool, sizeof(ret_grant->pool), "%s", seat->pool->name);
     snprintf(ret_grant->requested, sizeof(ret_grant->requested), "%s", seat->requested);
     ret_grant->escalated = strcmp(seat->pool->name, seat->requested) != 0;
-    ret_grant->life_left_ms = seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
+    ret_grant->life_left_ms =
+        seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
 }
 
 void memory_add_seat(struct member *member, struct seat *seat)
 {
     HASH_ADD_KEYPTR(hh, member->seats, seat->request, strlen(seat->request), seat);
     if (seat->use == SEAT_HELD) {
-        HASH_ADD_KEYPTR(by_production, member->held, seat->production, strlen(seat->production), seat);
+        HASH_ADD_KEYPTR(by_production, member->held, seat->production, strlen(seat->production),
+                        seat);
         member->productions++;
     }
 }
@@ -60,14 +63,16 @@ static void free_seat(struct seat *seat)
     free(seat);
 }
 
-int64_t memory_end_seat(struct memory *memory, struct member *member, struct seat *seat, bool may_queue)
+int64_t memory_end_seat(struct memory *memory, struct member *member, struct seat *seat,
+                        bool may_queue)
 {
     HASH_DEL(member->seats, seat);
     if (seat->use == SEAT_HELD) {
         HASH_DELETE(by_production, member->held, seat);
         member->productions--;
     }
-    int64_t life_left_ms = pool_give(memory, seat->pool, seat->number, seat->life_end_ms, may_queue);
+    int64_t life_left_ms =
+        pool_give(memory, seat->pool, seat->number, seat->life_end_ms, may_queue);
     free_seat(seat);
     return life_left_ms;
 }
@@ -93,8 +98,8 @@ void memory_leave_line(struct ask *ask)
 }
 
 /* Grant a seat that was taken into `taken` (number, life, used ...). */
-static struct seat *grant_seat(struct memory *memory, struct member *member, const struct ask *ask, struct pool *pool,
-                               const struct seat *taken)
+static struct seat *grant_seat(struct memory *memory, struct member *member, const struct ask *ask,
+                               struct pool *pool, const struct seat *taken)
 {
     struct seat *seat = memory_new(1, sizeof(*seat));
     *seat = *taken;
@@ -122,8 +127,8 @@ static struct seat *grant_seat(struct memory *memory, struct member *member, con
     return seat;
 }
 
-static void waive(struct memory *memory, struct member *member, const char *request, struct seat *seat,
-                  struct store_grant *ret_grant)
+static void waive(struct memory *memory, struct member *member, const char *request,
+                  struct seat *seat, struct store_grant *ret_grant)
 {
     struct waived *waived = memory_new(1, sizeof(*waived));
     waived->request = memory_copy_text(request);
@@ -139,7 +144,8 @@ static struct store_grant *hand(struct memory *memory)
 {
     if (memory->handed_count == memory->handed_room) {
         memory->handed_room = memory->handed_room * 2 + 8;
-        memory->handed = memory_resize(memory->handed, memory->handed_room, sizeof(*memory->handed));
+        memory->handed =
+            memory_resize(memory->handed, memory->handed_room, sizeof(*memory->handed));
     }
     return &memory->handed[memory->handed_count++];
 }
@@ -191,7 +197,7 @@ void memory_hand_over_all(struct memory *memory)
     }
 }
 
-/* Memos ------------------------------------------------------------------------------------------------------------- */
+/* Memos ---------------------------------------------------------------------------------------- */
 
 void memory_forget_memo(struct memory *memory, struct memo *memo)
 {
@@ -211,7 +217,8 @@ struct memo *memory_memo(struct memory *memory, const char *request)
     return memo;
 }
 
-static struct memo *remember(struct memory *memory, const char *session, const char *request, int64_t memo_ms)
+static struct memo *remember(struct memory *memory, const char *session, const char *request,
+                             int64_t memo_ms)
 {
     struct memo *memo = memory_memo(memory, request);
     if (memo != NULL) {
@@ -226,14 +233,13 @@ static struct memo *remember(struct memory *memory, const char *session, const c
     return memo;
 }
 
-/* Asking ------------------------------------------------------------------------------------------------------------ */
+/* Asking --------------------------------------------------------------------------------------- */
 
 static uint32_t rank_of(const struct ask *ask)
 {
     uint32_t ahead = 0;
     const struct place *place;
-    TAILQ_FOREACH(place, &ask->pools[0]->line, next)
-    {
+    TAILQ_FOREACH (place, &ask->pools[0]->line, next) {
         if (place->ask == ask) {
             break;
         }
@@ -242,7 +248,8 @@ static uint32_t rank_of(const struct ask *ask)
     return ahead;
 }
 
-static void repeat_memo(const struct memory *memory, const struct memo *memo, const char *session, struct store_answer *answer)
+static void repeat_memo(const struct memory *memory, const struct memo *memo, const char *session,
+                        struct store_answer *answer)
 {
     if (strcmp(memo->session, session) != 0) {
         memory_refuse(answer, STORE_BAD_REQUEST);
@@ -260,7 +267,8 @@ static void repeat_memo(const struct memory *memory, const struct memo *memo, co
 }
 
 /* Whether the request got an answer before; it gets the same. */
-static bool repeated(struct memory *memory, struct member *member, const char *request, struct store_answer *answer)
+static bool repeated(struct memory *memory, struct member *member, const char *request,
+                     struct store_answer *answer)
 {
     struct seat *seat;
     HASH_FIND_STR(member->seats, request, seat);
@@ -268,7 +276,8 @@ static bool repeated(struct memory *memory, struct member *member, const char *r
     HASH_FIND_STR(member->waived, request, waived);
     if (seat != NULL || waived != NULL) {
         answer->word = STORE_GRANTED;
-        memory_grant_of(memory, member, request, seat != NULL ? seat : waived->seat, seat == NULL, &answer->grant);
+        memory_grant_of(memory, member, request, seat != NULL ? seat : waived->seat, seat == NULL,
+                        &answer->grant);
         return true;
     }
     struct ask *ask;
@@ -285,7 +294,8 @@ static bool repeated(struct memory *memory, struct member *member, const char *r
     return memo != NULL;
 }
 
-static void fill_full(struct store_answer *answer, const char *pool, uint32_t in_use, uint32_t limit)
+static void fill_full(struct store_answer *answer, const char *pool, uint32_t in_use,
+                      uint32_t limit)
 {
     struct store_full *full = &answer->full[answer->full_count++];
     snprintf(full->pool, sizeof(full->pool), "%s", pool);
@@ -293,8 +303,8 @@ static void fill_full(struct store_answer *answer, const char *pool, uint32_t in
     full->limit = limit;
 }
 
-static void refuse_and_remember(struct memory *memory, const struct store_request *request, enum store_reason reason,
-                                struct store_answer *answer)
+static void refuse_and_remember(struct memory *memory, const struct store_request *request,
+                                enum store_reason reason, struct store_answer *answer)
 {
     memory_refuse(answer, reason);
     memory_next_op(memory);
@@ -318,7 +328,8 @@ static bool any_line_full(const struct ask *ask, uint32_t line_max)
     return false;
 }
 
-static void stand_in_line(struct memory *memory, struct member *member, const struct ask *template, struct store_answer *answer)
+static void stand_in_line(struct memory *memory, struct member *member, const struct ask *template,
+                          struct store_answer *answer)
 {
     memory_next_op(memory);
     struct ask *ask = memory_new(1, sizeof(*ask));
@@ -340,7 +351,8 @@ static void stand_in_line(struct memory *memory, struct member *member, const st
 }
 
 /* Waived, or a seat of the first pool of the chain that has one. Returns whether it was granted. */
-static bool try_chain(struct memory *memory, struct member *member, const struct ask *ask, struct store_answer *answer)
+static bool try_chain(struct memory *memory, struct member *member, const struct ask *ask,
+                      struct store_answer *answer)
 {
     for (size_t i = 0; i < ask->pools_count; i++) {
         memory_hand_over(memory, ask->pools[i]);
@@ -359,8 +371,12 @@ static bool try_chain(struct memory *memory, struct member *member, const struct
     return false;
 }
 
-/* Resolve the pools of the chain. Returns whether the licence has all; else the answer names the first it has not. */
-static bool resolve(struct memory *memory, const struct store_request *request, struct ask *ask, struct store_answer *answer)
+/*
+ * Resolve the pools of the chain. Returns whether the licence has all; else the answer names the
+ * first it has not.
+ */
+static bool resolve(struct memory *memory, const struct store_request *request, struct ask *ask,
+                    struct store_answer *answer)
 {
     for (size_t i = 0; i < request->ask.pools_count; i++) {
         struct pool *pool = pool_find(memory, request->ask.pools[i]);
@@ -374,7 +390,8 @@ static bool resolve(struct memory *memory, const struct store_request *request, 
     return true;
 }
 
-static void notify(struct memory *memory, const struct store_request *request, bool licensed, struct store_answer *answer)
+static void notify(struct memory *memory, const struct store_request *request, bool licensed,
+                   struct store_answer *answer)
 {
     if (licensed) {
         pool_get(memory, request->ask.pools[0])->totals.notified++;
@@ -390,8 +407,8 @@ static void notify(struct memory *memory, const struct store_request *request, b
 }
 
 /* Whether it is granted; else `ret_reason` says why not. */
-static bool try_all(struct memory *memory, struct member *member, const struct ask *ask, struct store_answer *answer,
-                    enum store_reason *ret_reason)
+static bool try_all(struct memory *memory, struct member *member, const struct ask *ask,
+                    struct store_answer *answer, enum store_reason *ret_reason)
 {
     if (ask->use == SEAT_HELD) {
         struct seat *base = holder_seat(member, ask->production);
@@ -410,7 +427,8 @@ static bool try_all(struct memory *memory, struct member *member, const struct a
     return try_chain(memory, member, ask, answer);
 }
 
-void memory_acquire(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_acquire(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer)
 {
     struct member *member = memory_member(memory, request->session);
     if (member == NULL) {
@@ -456,9 +474,10 @@ void memory_acquire(struct memory *memory, const struct store_request *request, 
     stand_in_line(memory, member, &ask, answer);
 }
 
-/* Releasing --------------------------------------------------------------------------------------------------------- */
+/* Releasing ------------------------------------------------------------------------------------ */
 
-static void released(struct store_answer *answer, int64_t life_left_ms, const char *pool, int64_t held_ms)
+static void released(struct store_answer *answer, int64_t life_left_ms, const char *pool,
+                     int64_t held_ms)
 {
     answer->word = STORE_RELEASED;
     answer->queued = life_left_ms > 0;
@@ -467,10 +486,12 @@ static void released(struct store_answer *answer, int64_t life_left_ms, const ch
     answer->held_ms = held_ms;
 }
 
-static void release_unknown(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+static void release_unknown(struct memory *memory, const struct store_request *request,
+                            struct store_answer *answer)
 {
     const struct memo *memo = memory_memo(memory, request->request);
-    if (memo != NULL && strcmp(memo->session, request->session) == 0 && memo->has_seat && memo->grant.token == request->token) {
+    if (memo != NULL && strcmp(memo->session, request->session) == 0 && memo->has_seat &&
+        memo->grant.token == request->token) {
         released(answer, memo->life_left_ms, memo->grant.pool, memo->held_ms);
         return;
     }
@@ -478,7 +499,8 @@ static void release_unknown(struct memory *memory, const struct store_request *r
 }
 
 /* The last request of a seat is over. */
-static int64_t seat_over(struct memory *memory, struct member *member, struct seat *seat, struct store_answer *answer)
+static int64_t seat_over(struct memory *memory, struct member *member, struct seat *seat,
+                         struct store_answer *answer)
 {
     struct pool *pool = seat->pool;
     bool held = seat->use == SEAT_HELD;
@@ -491,8 +513,9 @@ static int64_t seat_over(struct memory *memory, struct member *member, struct se
     return life_left_ms;
 }
 
-static void release_seat(struct memory *memory, struct member *member, struct seat *seat, struct waived *waived,
-                         const struct store_request *request, struct store_answer *answer)
+static void release_seat(struct memory *memory, struct member *member, struct seat *seat,
+                         struct waived *waived, const struct store_request *request,
+                         struct store_answer *answer)
 {
     if (seat->token != request->token || (waived == NULL && seat->ended)) {
         release_unknown(memory, request, answer);
@@ -504,8 +527,12 @@ static void release_seat(struct memory *memory, struct member *member, struct se
     } else {
         seat->ended = true;
     }
-    struct memo memo = {.has_seat = true, .waived = waived != NULL, .since_ms = seat->since_ms,
-                        .held_ms = memory->now_ms - seat->since_ms, .used = seat->used, .cap = seat->cap};
+    struct memo memo = {.has_seat = true,
+                        .waived = waived != NULL,
+                        .since_ms = seat->since_ms,
+                        .held_ms = memory->now_ms - seat->since_ms,
+                        .used = seat->used,
+                        .cap = seat->cap};
     memory_grant_of(memory, member, request->request, seat, false, &memo.grant);
     memo.grant.life_left_ms = seat->life_end_ms;
     if (seat->ended && seat->others == 0) {
@@ -525,7 +552,8 @@ static void release_seat(struct memory *memory, struct member *member, struct se
     kept->cap = memo.cap;
 }
 
-void memory_release(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_release(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer)
 {
     struct member *member = memory_member(memory, request->session);
     struct ask *ask = NULL;
@@ -541,13 +569,15 @@ void memory_release(struct memory *memory, const struct store_request *request, 
         memory_next_op(memory);
         released(answer, 0, "", 0);
     } else if (seat != NULL || waived != NULL) {
-        release_seat(memory, member, seat != NULL ? seat : waived->seat, seat != NULL ? NULL : waived, request, answer);
+        release_seat(memory, member, seat != NULL ? seat : waived->seat,
+                     seat != NULL ? NULL : waived, request, answer);
     } else {
         release_unknown(memory, request, answer);
     }
 }
 
-static struct seat *find_token(const struct memory *memory, uint64_t token, struct member **ret_member)
+static struct seat *find_token(const struct memory *memory, uint64_t token,
+                               struct member **ret_member)
 {
     for (struct member *member = memory->members; member != NULL; member = member->hh.next) {
         for (struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
@@ -560,7 +590,8 @@ static struct seat *find_token(const struct memory *memory, uint64_t token, stru
     return NULL;
 }
 
-void memory_operator_release(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_operator_release(struct memory *memory, const struct store_request *request,
+                             struct store_answer *answer)
 {
     struct member *member = NULL;
     struct seat *seat = find_token(memory, request->token, &member);
@@ -569,8 +600,7 @@ void memory_operator_release(struct memory *memory, const struct store_request *
         return;
     }
     struct waived *waived, *next;
-    HASH_ITER(hh, member->waived, waived, next)
-    {
+    HASH_ITER (hh, member->waived, waived, next) {
         if (waived->seat == seat) {
             memory_forget_waived(member, waived);
         }

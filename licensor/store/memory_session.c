@@ -17,7 +17,8 @@ struct member *memory_member(const struct memory *memory, const char *session)
     return member;
 }
 
-static struct member *member_of_name(const struct memory *memory, const char *agent, const char *name)
+static struct member *member_of_name(const struct memory *memory, const char *agent,
+                                     const char *name)
 {
     for (struct member *member = memory->members; member != NULL; member = member->hh.next) {
         if (strcmp(member->agent, agent) == 0 && strcmp(member->name, name) == 0) {
@@ -39,7 +40,8 @@ static uint32_t lowest_slot(const struct memory *memory, const char *agent)
 {
     for (uint32_t slot = 0;; slot++) {
         bool taken = false;
-        for (struct member *member = memory->members; member != NULL && !taken; member = member->hh.next) {
+        for (struct member *member = memory->members; member != NULL && !taken;
+             member = member->hh.next) {
             taken = member->slot == slot && strcmp(member->agent, agent) == 0;
         }
         if (!taken) {
@@ -56,30 +58,29 @@ static void count_orphan(struct store_answer *orphans, const struct pool *pool)
             return;
         }
     }
-    orphans->orphans = memory_resize(orphans->orphans, orphans->orphans_count + 1, sizeof(*orphans->orphans));
+    orphans->orphans =
+        memory_resize(orphans->orphans, orphans->orphans_count + 1, sizeof(*orphans->orphans));
     struct pool_limit *row = &orphans->orphans[orphans->orphans_count++];
     snprintf(row->pool, sizeof(row->pool), "%s", pool->name);
     row->cap = 1;
 }
 
-static void forget_everything(struct memory *memory, struct member *member, struct store_answer *orphans)
+static void forget_everything(struct memory *memory, struct member *member,
+                              struct store_answer *orphans)
 {
     struct waived *waived, *next_waived;
-    HASH_ITER(hh, member->waived, waived, next_waived)
-    {
+    HASH_ITER (hh, member->waived, waived, next_waived) {
         memory_forget_waived(member, waived);
     }
     struct seat *seat, *next_seat;
-    HASH_ITER(hh, member->seats, seat, next_seat)
-    {
+    HASH_ITER (hh, member->seats, seat, next_seat) {
         if (orphans != NULL) {
             count_orphan(orphans, seat->pool);
         }
         memory_end_seat(memory, member, seat, false);
     }
     struct ask *ask, *next_ask;
-    HASH_ITER(hh, member->asks, ask, next_ask)
-    {
+    HASH_ITER (hh, member->asks, ask, next_ask) {
         memory_leave_line(ask);
     }
 }
@@ -117,11 +118,12 @@ void memory_recover(struct memory *memory, uint64_t highest, int64_t lease_ms)
     }
 }
 
-/* Claims ------------------------------------------------------------------------------------------------------------ */
+/* Claims --------------------------------------------------------------------------------------- */
 
 static int by_request(const void *a, const void *b)
 {
-    return strcmp(((const struct store_claim *)a)->request, ((const struct store_claim *)b)->request);
+    return strcmp(((const struct store_claim *)a)->request,
+                  ((const struct store_claim *)b)->request);
 }
 
 static const struct store_claim *claim_of(const struct store_request *request, const char *id)
@@ -145,7 +147,8 @@ static bool still_waits(const struct store_request *request, const char *id)
     return false;
 }
 
-static void claim_seat(struct memory *memory, struct member *member, const struct store_claim *claim)
+static void claim_seat(struct memory *memory, struct member *member,
+                       const struct store_claim *claim)
 {
     struct pool *pool = pool_get(memory, claim->pool);
     pool->listed = true;
@@ -172,19 +175,18 @@ static void claim_seat(struct memory *memory, struct member *member, const struc
     memory_add_seat(member, seat);
 }
 
-static void reconcile_seats(struct memory *memory, struct member *member, const struct store_request *request)
+static void reconcile_seats(struct memory *memory, struct member *member,
+                            const struct store_request *request)
 {
     struct waived *waived, *next_waived;
-    HASH_ITER(hh, member->waived, waived, next_waived)
-    {
+    HASH_ITER (hh, member->waived, waived, next_waived) {
         if (claim_of(request, waived->request) == NULL) {
             waived->seat->others--;
             memory_forget_waived(member, waived);
         }
     }
     struct seat *seat, *next_seat;
-    HASH_ITER(hh, member->seats, seat, next_seat)
-    {
+    HASH_ITER (hh, member->seats, seat, next_seat) {
         const struct store_claim *claim = claim_of(request, seat->request);
         if (claim == NULL || claim->token != seat->token) {
             seat->ended = true;
@@ -194,8 +196,7 @@ static void reconcile_seats(struct memory *memory, struct member *member, const 
         }
     }
     struct ask *ask, *next_ask;
-    HASH_ITER(hh, member->asks, ask, next_ask)
-    {
+    HASH_ITER (hh, member->asks, ask, next_ask) {
         if (!still_waits(request, ask->request)) {
             memory_leave_line(ask);
         }
@@ -212,8 +213,12 @@ static bool has_token(const struct member *member, uint64_t token)
     return false;
 }
 
-/* Claims in the order of their requests; `believe`: seats that we do not know are taken up, else they are lost. */
-static void settle_claims(struct memory *memory, struct member *member, const struct store_request *request, bool believe,
+/*
+ * Claims in the order of their requests; `believe`: seats that we do not know are taken up, else
+ * they are lost.
+ */
+static void settle_claims(struct memory *memory, struct member *member,
+                          const struct store_request *request, bool believe,
                           struct store_answer *answer)
 {
     size_t count = request->who.claims_count;
@@ -234,7 +239,7 @@ static void settle_claims(struct memory *memory, struct member *member, const st
     free(claims);
 }
 
-/* Registering ------------------------------------------------------------------------------------------------------- */
+/* Registering ---------------------------------------------------------------------------------- */
 
 static void replace_text(char **text, const char *with)
 {
@@ -242,7 +247,8 @@ static void replace_text(char **text, const char *with)
     *text = memory_copy_text(with);
 }
 
-static struct member *add_member(struct memory *memory, const struct store_request *request, const char *id, uint32_t slot)
+static struct member *add_member(struct memory *memory, const struct store_request *request,
+                                 const char *id, uint32_t slot)
 {
     struct member *member = memory_new(1, sizeof(*member));
     snprintf(member->id, sizeof(member->id), "%s", id);
@@ -253,10 +259,15 @@ static struct member *add_member(struct memory *memory, const struct store_reque
     return member;
 }
 
-/* Whether a new session may be: the name is free (or its session is left behind) and there is a key. */
-static bool may_register(struct memory *memory, const struct member *current, struct store_answer *answer)
+/*
+ * Whether a new session may be: the name is free (or its session is left behind) and there is a
+ * key.
+ */
+static bool may_register(struct memory *memory, const struct member *current,
+                         struct store_answer *answer)
 {
-    if (current != NULL && current->connection[0] != '\0' && memory->now_ms - current->beat_ms < NAME_FRESH_MS) {
+    if (current != NULL && current->connection[0] != '\0' &&
+        memory->now_ms - current->beat_ms < NAME_FRESH_MS) {
         memory_refuse(answer, STORE_NAME_IN_USE);
         snprintf(answer->host, sizeof(answer->host), "%s", current->host);
         answer->pid = current->pid;
@@ -273,8 +284,8 @@ static bool may_register(struct memory *memory, const struct member *current, st
     return true;
 }
 
-static struct member *register_new(struct memory *memory, struct member *current, const struct store_request *request,
-                                   struct store_answer *answer)
+static struct member *register_new(struct memory *memory, struct member *current,
+                                   const struct store_request *request, struct store_answer *answer)
 {
     const char *old = request->who.old_session;
     uint32_t slot = 0;
@@ -291,12 +302,14 @@ static struct member *register_new(struct memory *memory, struct member *current
     return member;
 }
 
-void memory_register(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_register(struct memory *memory, const struct store_request *request,
+                     struct store_answer *answer)
 {
     memory_recover(memory, request->highest_op, request->lease_ms);
     struct member *current = member_of_name(memory, request->who.agent, request->who.name);
     struct member *member = current;
-    if (current != NULL && request->who.old_session[0] != '\0' && strcmp(current->id, request->who.old_session) == 0) {
+    if (current != NULL && request->who.old_session[0] != '\0' &&
+        strcmp(current->id, request->who.old_session) == 0) {
         reconcile_seats(memory, member, request);
         settle_claims(memory, member, request, memory_recovering(memory), answer);
     } else {
@@ -319,7 +332,8 @@ void memory_register(struct memory *memory, const struct store_request *request,
     memory_hand_over_all(memory);
 }
 
-void memory_heartbeat(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_heartbeat(struct memory *memory, const struct store_request *request,
+                      struct store_answer *answer)
 {
     memory_recover(memory, request->highest_op, request->lease_ms);
     struct member *member = memory_member(memory, request->session);
@@ -341,12 +355,14 @@ void memory_heartbeat(struct memory *memory, const struct store_request *request
     answer->waited = memory_new(HASH_COUNT(memory->pools) + 1, sizeof(*answer->waited));
     for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
         if (pool->line_count > 0) {
-            snprintf(answer->waited[answer->waited_count++], sizeof(*answer->waited), "%s", pool->name);
+            snprintf(answer->waited[answer->waited_count++], sizeof(*answer->waited), "%s",
+                     pool->name);
         }
     }
 }
 
-void memory_disconnect(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_disconnect(struct memory *memory, const struct store_request *request,
+                       struct store_answer *answer)
 {
     struct member *member = memory_member(memory, request->session);
     if (member != NULL && strcmp(member->connection, request->who.connection) == 0) {
@@ -355,7 +371,8 @@ void memory_disconnect(struct memory *memory, const struct store_request *reques
     answer->word = STORE_DONE;
 }
 
-void memory_goodbye(struct memory *memory, const struct store_request *request, struct store_answer *answer)
+void memory_goodbye(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer)
 {
     struct member *member = memory_member(memory, request->session);
     if (member == NULL) {

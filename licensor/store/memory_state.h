@@ -26,15 +26,17 @@ struct queued {
 
 struct pool {
     char name[POOL_BYTES_MAX + 1];
-    bool listed;            /* it ever had a seat, a line or a limit */
+    bool listed; /* it ever had a seat, a line or a limit */
     bool licensed;
     uint32_t cap;
-    uint32_t used;          /* busy and queued */
-    uint32_t over;          /* how far `used` may be above the cap: it was lowered, or workers claimed what they hold */
+    uint32_t used; /* busy and queued */
+    /* how far `used` may be above the cap: it was lowered, or workers claimed what they hold */
+    uint32_t over;
     uint64_t seq;
-    struct queued *queue;   /* soonest to die first; those that die together by their number as text, as Redis does */
+    /* soonest to die first; those that die together by their number as text, as Redis does */
+    struct queued *queue;
     size_t queue_count, queue_room;
-    struct line line;       /* by arrival */
+    struct line line; /* by arrival */
     uint32_t line_count;
     struct store_pool_row totals; /* only peak and the counters */
     UT_hash_handle hh;
@@ -42,7 +44,7 @@ struct pool {
 
 /* A busy seat. */
 struct seat {
-    char *request;          /* that took it */
+    char *request; /* that took it */
     char *production, *user;
     enum seat_use use;
     struct pool *pool;
@@ -50,9 +52,9 @@ struct seat {
     uint64_t number, token;
     int64_t since_ms, life_end_ms;
     bool reused;
-    uint32_t others;        /* waived requests that hang on it */
-    bool ended;             /* its own request is over */
-    uint32_t used, cap;     /* of the pool, right after it was granted */
+    uint32_t others;    /* waived requests that hang on it */
+    bool ended;         /* its own request is over */
+    uint32_t used, cap; /* of the pool, right after it was granted */
     UT_hash_handle hh, by_production;
 };
 
@@ -83,10 +85,10 @@ struct member {
     int32_t pid;
     uint32_t slot;
     int64_t beat_ms, lease_end_ms;
-    uint64_t claimed;       /* the recovery it took part in */
-    uint32_t productions;   /* running */
-    struct seat *seats;     /* by request */
-    struct seat *held;      /* those that are held, by production */
+    uint64_t claimed;     /* the recovery it took part in */
+    uint32_t productions; /* running */
+    struct seat *seats;   /* by request */
+    struct seat *held;    /* those that are held, by production */
     struct waived *waived;
     struct ask *asks;
     UT_hash_handle hh;
@@ -117,8 +119,8 @@ struct memory {
     struct pool *pools;
     struct member *members;
     struct memo *memos;
-    int64_t recover_ms;     /* no new grants before it */
-    uint64_t epoch;         /* recoveries */
+    int64_t recover_ms; /* no new grants before it */
+    uint64_t epoch;     /* recoveries */
     bool ticked;
     int64_t last_tick_ms, latest_ms;
     uint64_t steps;
@@ -130,10 +132,15 @@ struct memory {
 struct pool *pool_find(struct memory *memory, const char *name);
 struct pool *pool_get(struct memory *memory, const char *name); /* made when new */
 void pool_purge(struct memory *memory, struct pool *pool);
-/* Consume or re-use a seat. Returns whether there was one; then number, life_end_ms, reused, used and cap of `seat` are set. */
-MUST_CHECK bool pool_take(struct memory *memory, struct pool *pool, int64_t reuse_ms, struct seat *seat);
+/*
+ * Consume or re-use a seat. Returns whether there was one; then number, life_end_ms, reused, used
+ * and cap of `seat` are set.
+ */
+MUST_CHECK bool pool_take(struct memory *memory, struct pool *pool, int64_t reuse_ms,
+                          struct seat *seat);
 /* Give a seat back; returns the life left in ms, 0: gone. */
-int64_t pool_give(struct memory *memory, struct pool *pool, uint64_t number, int64_t life_end_ms, bool may_queue);
+int64_t pool_give(struct memory *memory, struct pool *pool, uint64_t number, int64_t life_end_ms,
+                  bool may_queue);
 bool pool_has_seat(struct memory *memory, struct pool *pool);
 /* Take a number out of the queue. Returns whether it was there. */
 bool pool_unqueue(struct pool *pool, uint64_t number);
@@ -141,31 +148,39 @@ void pool_sort_queue(struct pool *pool);
 int pool_by_name(const struct pool *a, const struct pool *b);
 
 /* memory_seat.c */
-void memory_acquire(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_release(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_operator_release(struct memory *memory, const struct store_request *request, struct store_answer *answer);
+void memory_acquire(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer);
+void memory_release(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer);
+void memory_operator_release(struct memory *memory, const struct store_request *request,
+                             struct store_answer *answer);
 /* Serve the line of a pool, or of all pools in the order of their names. */
 void memory_hand_over(struct memory *memory, struct pool *pool);
 void memory_hand_over_all(struct memory *memory);
 /* A seat ends; it is freed. Returns the life left in ms. */
-int64_t memory_end_seat(struct memory *memory, struct member *member, struct seat *seat, bool may_queue);
+int64_t memory_end_seat(struct memory *memory, struct member *member, struct seat *seat,
+                        bool may_queue);
 void memory_leave_line(struct ask *ask);
 void memory_add_seat(struct member *member, struct seat *seat);
 void memory_forget_waived(struct member *member, struct waived *waived);
 bool memory_recovering(const struct memory *memory);
 uint64_t memory_next_op(struct memory *memory);
 void memory_refuse(struct store_answer *answer, enum store_reason reason);
-void memory_grant_of(const struct memory *memory, const struct member *member, const char *request, const struct seat *seat,
-                     bool waived, struct store_grant *ret_grant);
+void memory_grant_of(const struct memory *memory, const struct member *member, const char *request,
+                     const struct seat *seat, bool waived, struct store_grant *ret_grant);
 struct memo *memory_memo(struct memory *memory, const char *request);
 void memory_forget_memo(struct memory *memory, struct memo *memo);
 
 /* memory_session.c */
 struct member *memory_member(const struct memory *memory, const char *session);
-void memory_register(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_heartbeat(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_disconnect(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_goodbye(struct memory *memory, const struct store_request *request, struct store_answer *answer);
+void memory_register(struct memory *memory, const struct store_request *request,
+                     struct store_answer *answer);
+void memory_heartbeat(struct memory *memory, const struct store_request *request,
+                      struct store_answer *answer);
+void memory_disconnect(struct memory *memory, const struct store_request *request,
+                       struct store_answer *answer);
+void memory_goodbye(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer);
 /* The session is over. `orphans`, when not NULL, counts its seats by pool. */
 void memory_end_session(struct memory *memory, struct member *member, struct store_answer *orphans);
 /* Writes were lost, if `highest` is above our number. */
@@ -174,12 +189,16 @@ void memory_recover(struct memory *memory, uint64_t highest, int64_t lease_ms);
 int member_by_lease(const struct member *a, const struct member *b);
 
 /* memory_clock.c */
-void memory_tick(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_limits(struct memory *memory, const struct store_request *request, struct store_answer *answer);
+void memory_tick(struct memory *memory, const struct store_request *request,
+                 struct store_answer *answer);
+void memory_limits(struct memory *memory, const struct store_request *request,
+                   struct store_answer *answer);
 
 /* memory_list.c */
-void memory_list(struct memory *memory, const struct store_request *request, struct store_answer *answer);
-void memory_explain(struct memory *memory, const struct store_request *request, struct store_answer *answer);
+void memory_list(struct memory *memory, const struct store_request *request,
+                 struct store_answer *answer);
+void memory_explain(struct memory *memory, const struct store_request *request,
+                    struct store_answer *answer);
 /* The rows of pools: of `only`, or all when it is "". */
 void memory_list_pools(struct memory *memory, const char *only, struct store_answer *answer);
 

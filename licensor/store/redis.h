@@ -1,10 +1,12 @@
 /*
- * The store of keys and seats in Redis. Edge: hiredis on libevent; nothing of the rules is here, they are engenho.lua.
+ * The store of keys and seats in Redis. Edge: hiredis on libevent; nothing of the rules is here,
+ * they are engenho.lua.
  *
- * It keeps two connections: one for transitions, one subscribed to what other licensors hand to waiting requests. On every
- * (re)connect it checks that the server is safe, loads the function library when it is not there, and says HELLO. While it is
- * not up, every transition is answered with -EIO at once. After a time-out of ours the connection is dropped and nothing is
- * sent again: the transition may have happened, and requests are idempotent.
+ * It keeps two connections: one for transitions, one subscribed to what other licensors hand to
+ * waiting requests. On every (re)connect it checks that the server is safe, loads the function
+ * library when it is not there, and says HELLO. While it is not up, every transition is answered
+ * with -EIO at once. After a time-out of ours the connection is dropped and nothing is sent again:
+ * the transition may have happened, and requests are idempotent.
  */
 #ifndef ENGENHO_LICENSOR_STORE_REDIS_H
 #define ENGENHO_LICENSOR_STORE_REDIS_H
@@ -40,17 +42,21 @@ struct redis_options {
     struct redis_address address;
     const char *tenant;
     bool allow_unsafe;
-    int64_t timeout_us;         /* of one command */
-    int64_t batch_us;           /* how long requests are collected while others are on their way */
-    size_t queue_max;           /* transitions that wait or are on their way; past it: -EIO */
-    int64_t lease_ms;           /* for HELLO */
-    int64_t backoff_us_max;     /* between attempts to connect */
+    int64_t timeout_us;     /* of one command */
+    int64_t batch_us;       /* how long requests are collected while others are on their way */
+    size_t queue_max;       /* transitions that wait or are on their way; past it: -EIO */
+    int64_t lease_ms;       /* for HELLO */
+    int64_t backoff_us_max; /* between attempts to connect */
 };
 
 struct redis;
 
-/* redis://[user:password@]HOST:PORT[/DB]. Returns 0, or -EINVAL with a sentence that never shows the password. */
-MUST_CHECK int redis_address_parse(const char *url, struct redis_address *ret_address, struct error *error);
+/*
+ * redis://[user:password@]HOST:PORT[/DB]. Returns 0, or -EINVAL with a sentence that never shows
+ * the password.
+ */
+MUST_CHECK int redis_address_parse(const char *url, struct redis_address *ret_address,
+                                   struct error *error);
 
 /* Returns owned; it connects in the background. */
 struct redis *redis_new(struct event_base *base, const struct redis_options *options,
@@ -61,7 +67,10 @@ struct store *redis_store(struct redis *redis);
 bool redis_is_up(const struct redis *redis);
 /* Why it is not up; "" when it is. */
 const char *redis_reason(const struct redis *redis);
-/* Raise the highest number of a transition that was seen anywhere: HELLO compares it with the server's. */
+/*
+ * Raise the highest number of a transition that was seen anywhere: HELLO compares it with the
+ * server's.
+ */
 void redis_saw_op(struct redis *redis, uint64_t op);
 uint64_t redis_highest_op(const struct redis *redis);
 /* Ask for the server's clock; `done` gets it in ms, or -1 when the server does not answer. */

@@ -21,8 +21,10 @@ static int copy_part(const char *from, size_t bytes, char *to, size_t to_bytes)
 
 static int wrong(struct error *error)
 {
-    return error_set(error, -EINVAL, "the redis address is not redis://[user:password@]HOST:PORT[/DB] (it is not shown here, "
-                                     "for it may hold a password)");
+    return error_set(
+        error, -EINVAL,
+        "the redis address is not redis://[user:password@]HOST:PORT[/DB] (it is not shown here, "
+        "for it may hold a password)");
 }
 
 int redis_address_parse(const char *url, struct redis_address *ret_address, struct error *error)
@@ -36,15 +38,18 @@ int redis_address_parse(const char *url, struct redis_address *ret_address, stru
     const char *at = strrchr(rest, '@');
     if (at != NULL) {
         const char *colon = memchr(rest, ':', (size_t)(at - rest));
-        if (colon == NULL || copy_part(rest, (size_t)(colon - rest), result.user, sizeof(result.user)) != 0 ||
-            copy_part(colon + 1, (size_t)(at - colon - 1), result.password, sizeof(result.password)) != 0) {
+        if (colon == NULL ||
+            copy_part(rest, (size_t)(colon - rest), result.user, sizeof(result.user)) != 0 ||
+            copy_part(colon + 1, (size_t)(at - colon - 1), result.password,
+                      sizeof(result.password)) != 0) {
             return wrong(error);
         }
         rest = at + 1;
     }
     const char *slash = strchr(rest, '/');
     char host[300];
-    if (copy_part(rest, slash != NULL ? (size_t)(slash - rest) : strlen(rest), host, sizeof(host)) != 0) {
+    if (copy_part(rest, slash != NULL ? (size_t)(slash - rest) : strlen(rest), host,
+                  sizeof(host)) != 0) {
         return wrong(error);
     }
     if (slash != NULL && slash[1] != '\0') {

@@ -1,8 +1,9 @@
 /*
- * What licensors publish for each other: a seat handed to a waiting request, a pool that has a waiting line.
+ * What licensors publish for each other: a seat handed to a waiting request, a pool that has a
+ * waiting line.
  */
-#include <hiredis/adapters/libevent.h>
 #include <errno.h>
+#include <hiredis/adapters/libevent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,10 @@
 
 #define GRANT_FIELDS 10
 
-/* The grant as Lua wrote it, a line each: session, request, token, pool, requested pool, number, reused, escalated, waived, life. */
+/*
+ * The grant as Lua wrote it, a line each: session, request, token, pool, requested pool, number,
+ * reused, escalated, waived, life.
+ */
 static void on_granted(struct redis *redis, char *text)
 {
     char *fields[GRANT_FIELDS];
@@ -46,8 +50,8 @@ static void on_message(redisAsyncContext *ac, void *data, void *privdata)
 {
     struct redis *redis = privdata;
     redisReply *reply = data;
-    if (reply == NULL || redis->pushes != ac || reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
-        reply->element[2]->type != REDIS_REPLY_STRING) {
+    if (reply == NULL || redis->pushes != ac || reply->type != REDIS_REPLY_ARRAY ||
+        reply->elements != 3 || reply->element[2]->type != REDIS_REPLY_STRING) {
         return;
     }
     const char *channel = reply->element[1]->str;
@@ -95,7 +99,7 @@ int redis_subscribe(struct redis *redis)
     redisAsyncSetConnectCallback(ac, on_connected);
     redisAsyncSetDisconnectCallback(ac, on_disconnected);
     redis_log_in(redis, ac);
-    redisAsyncCommand(ac, on_message, redis, "SUBSCRIBE {%s}:granted {%s}:waited", redis->options.tenant,
-                      redis->options.tenant);
+    redisAsyncCommand(ac, on_message, redis, "SUBSCRIBE {%s}:granted {%s}:waited",
+                      redis->options.tenant, redis->options.tenant);
     return 0;
 }

@@ -9,7 +9,10 @@
 
 #include "common/memory.h"
 
-/* One array of a reply while it is read; the first thing that is not as expected stays as the error. */
+/*
+ * One array of a reply while it is read; the first thing that is not as expected stays as the
+ * error.
+ */
 struct reader {
     const redisReply *array;
     size_t at;
@@ -288,9 +291,9 @@ static const struct {
     const char *text;
     enum store_word word;
 } words[] = {
-    {"done", STORE_DONE},         {"hello", STORE_DONE},       {"registered", STORE_REGISTERED},
-    {"alive", STORE_ALIVE},       {"granted", STORE_GRANTED},  {"waiting", STORE_WAITING},
-    {"released", STORE_RELEASED}, {"ticked", STORE_TICKED},    {"list", STORE_LISTED},
+    {"done", STORE_DONE},           {"hello", STORE_DONE},      {"registered", STORE_REGISTERED},
+    {"alive", STORE_ALIVE},         {"granted", STORE_GRANTED}, {"waiting", STORE_WAITING},
+    {"released", STORE_RELEASED},   {"ticked", STORE_TICKED},   {"list", STORE_LISTED},
     {"explained", STORE_EXPLAINED}, {"refused", STORE_REFUSED},
 };
 

@@ -1,5 +1,6 @@
 /*
- * What Redis answered to a transition, as a store_answer. Edge: hiredis's reply structure, no connection.
+ * What Redis answered to a transition, as a store_answer. Edge: hiredis's reply structure, no
+ * connection.
  */
 #ifndef ENGENHO_LICENSOR_STORE_REPLY_H
 #define ENGENHO_LICENSOR_STORE_REPLY_H
