@@ -1,5 +1,6 @@
 /*
- * A bump allocator for protobuf-c: blocks that double, of which a reset keeps the largest. Worker only.
+ * A bump allocator for protobuf-c: blocks that double, of which a reset keeps the largest. Worker
+ * only.
  */
 #include "worker/arena.h"
 
@@ -47,7 +48,8 @@ static void arena_free(void *context, void *memory)
 
 void arena_init(struct arena *arena)
 {
-    *arena = (struct arena){.allocator = {.alloc = arena_allocate, .free = arena_free, .allocator_data = arena}};
+    *arena = (struct arena){
+        .allocator = {.alloc = arena_allocate, .free = arena_free, .allocator_data = arena}};
 }
 
 static void free_blocks(struct arena_block *block)

@@ -1,5 +1,6 @@
 /*
- * Memory for one decoded frame, given back all at once: protobuf-c asks for some pieces an answer otherwise. Worker only.
+ * Memory for one decoded frame, given back all at once: protobuf-c asks for some pieces an answer
+ * otherwise. Worker only.
  */
 #ifndef ENGENHO_WORKER_ARENA_H
 #define ENGENHO_WORKER_ARENA_H

@@ -1,5 +1,6 @@
 /*
- * Which executions run next: one at a time of a line, seats first, holders in turn, batches of what is expected to be short.
+ * Which executions run next: one at a time of a line, seats first, holders in turn, batches of what
+ * is expected to be short.
  */
 #include <assert.h>
 #include <errno.h>
@@ -11,7 +12,7 @@
 
 #define SLOT_BITS 16
 #define SLOTS_MAX (1u << SLOT_BITS)
-#define BATCH_US 1000.0   /* of expected work in one batch */
+#define BATCH_US 1000.0 /* of expected work in one batch */
 #define MEAN_WEIGHT 0.1
 #define KEY_BYTES_MAX 1024
 
@@ -30,8 +31,8 @@ static bool takes_own_seats(const struct production *production)
            production->ordering == ENGENHO__ORDERING__ORDERING_NONE;
 }
 
-struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered, const char *ordering_key,
-                           size_t key_bytes)
+struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered,
+                           const char *ordering_key, size_t key_bytes)
 {
     char key[KEY_BYTES_MAX];
     size_t name_bytes = strlen(holder->name) + 1, bytes = name_bytes + (ordered ? key_bytes : 0);
@@ -99,8 +100,8 @@ static void leave_ring(struct engine *engine, struct holder *holder)
 
 void dispatch_refresh(struct engine *engine, struct holder *holder)
 {
-    bool may = !TAILQ_EMPTY(&holder->ready) && holder->state == HOLDER_STARTED && holder->waits_for == NULL &&
-               engine->allowed;
+    bool may = !TAILQ_EMPTY(&holder->ready) && holder->state == HOLDER_STARTED &&
+               holder->waits_for == NULL && engine->allowed;
     if (!may) {
         leave_ring(engine, holder);
         seats_unwant(&engine->seats, &holder->seat);
@@ -135,8 +136,7 @@ static void insert(struct execution *execution)
     if (other == NULL || other->sequence < execution->sequence) {
         TAILQ_INSERT_TAIL(&line->waiting, execution, next);
     } else {
-        TAILQ_FOREACH(other, &line->waiting, next)
-        {
+        TAILQ_FOREACH (other, &line->waiting, next) {
             if (other->sequence > execution->sequence) {
                 break;
             }
@@ -191,7 +191,8 @@ void dispatch_remove(struct execution *execution)
     } else {
         take_out(execution);
         if (execution->own_seat != NULL) {
-            seats_idle(&engine->seats, execution->own_seat, engine->now_us - engine->seats.linger_us);
+            seats_idle(&engine->seats, execution->own_seat,
+                       engine->now_us - engine->seats.linger_us);
             seats_tick(&engine->seats, engine->now_us);
         }
     }
@@ -255,10 +256,14 @@ static bool code_is_ready(struct engine *engine, struct holder *holder, struct e
     return false;
 }
 
-static size_t take_from(struct engine *engine, struct line *line, struct execution **batch, size_t room)
+static size_t take_from(struct engine *engine, struct line *line, struct execution **batch,
+                        size_t room)
 {
     size_t count = 0;
-    /* What keeps a state can't run twice in one batch: the second would not see what the first left. */
+    /*
+     * What keeps a state can't run twice in one batch: the second would not see what the first
+     * left.
+     */
     struct execution *first = TAILQ_FIRST(&line->waiting);
     if (line->ordered && first->production->keeps_state) {
         room = 1;
@@ -400,7 +405,8 @@ static void learn_mean(struct holder *holder, const Engenho__Finished *finished)
         return;
     }
     took_us = took_us < 1 ? 1 : took_us;
-    holder->mean_us = holder->mean_us > 0 ? holder->mean_us * (1 - MEAN_WEIGHT) + took_us * MEAN_WEIGHT : took_us;
+    holder->mean_us =
+        holder->mean_us > 0 ? holder->mean_us * (1 - MEAN_WEIGHT) + took_us * MEAN_WEIGHT : took_us;
 }
 
 void engine_finished(struct engine *engine, const Engenho__Finished *finished)
@@ -450,8 +456,7 @@ void dispatch_ungate(struct line *line)
 void dispatch_open_lane(struct lane *lane)
 {
     struct line *line, *following;
-    HASH_ITER(hh, lane->lines, line, following)
-    {
+    HASH_ITER (hh, lane->lines, line, following) {
         check_line(line);
     }
 }
@@ -459,8 +464,7 @@ void dispatch_open_lane(struct lane *lane)
 void dispatch_close_lane(struct lane *lane)
 {
     struct line *line, *following;
-    HASH_ITER(hh, lane->lines, line, following)
-    {
+    HASH_ITER (hh, lane->lines, line, following) {
         if (line->ready) {
             unready(line);
             dispatch_refresh(lane->engine, line->holder);
@@ -492,8 +496,7 @@ void dispatch_drop_lane(struct lane *lane)
         dispatch_remove(execution);
         execution_free(execution);
     }
-    HASH_ITER(hh, lane->lines, line, following)
-    {
+    HASH_ITER (hh, lane->lines, line, following) {
         /* The line frees itself with its last one. */
         for (unsigned left = line->waiting_count; left > 0; left--) {
             execution = TAILQ_FIRST(&line->waiting);
@@ -501,8 +504,7 @@ void dispatch_drop_lane(struct lane *lane)
             execution_free(execution);
         }
     }
-    HASH_ITER(hh, lane->lines, line, following)
-    {
+    HASH_ITER (hh, lane->lines, line, following) {
         line->gated = false;
         dispatch_free_line(line);
     }

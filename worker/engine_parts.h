@@ -7,8 +7,8 @@
 #include "worker/engine.h"
 
 /* dispatch.c */
-struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered, const char *ordering_key,
-                           size_t key_bytes);
+struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered,
+                           const char *ordering_key, size_t key_bytes);
 void dispatch_add(struct execution *execution);
 void dispatch_add_seatless(struct execution *execution);
 void dispatch_pump(struct engine *engine);
@@ -66,12 +66,16 @@ void isolation_end(struct record *record);
 void outcome_finish(struct execution *execution, const Engenho__Finished *finished);
 void outcome_skip(struct execution *execution, const char *why);
 void outcome_park(struct execution *execution);
-void outcome_republish(struct record *record, struct production *production, Engenho__TriggerKind kind);
+void outcome_republish(struct record *record, struct production *production,
+                       Engenho__TriggerKind kind);
 void outcome_undecodable(struct record *record, const char *reason);
 void outcome_unknown(struct record *record, const char *reason);
-void outcome_stop_request(struct engine *engine, struct emit_list *list, const struct holder *holder, const char *reason);
+void outcome_stop_request(struct engine *engine, struct emit_list *list,
+                          const struct holder *holder, const char *reason);
 struct emit *outcome_lane_state(const struct lane *lane);
-/* Make a result that is too large for the broker small enough. Returns owned, or NULL: it can't be. */
+/*
+ * Make a result that is too large for the broker small enough. Returns owned, or NULL: it can't be.
+ */
 struct emit *outcome_shrink(const struct emit *emit);
 void emit_free(struct emit *emit);
 struct emit *emit_new(enum emit_topic topic, const void *key, size_t key_bytes, size_t value_bytes);

@@ -85,7 +85,8 @@ static unsigned wire_of(ProtobufCType type)
 }
 
 /* Every field of a known number has its type, all the way down; unknown numbers are passed over. */
-static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct text_view bytes, unsigned depth)
+static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct text_view bytes,
+                           unsigned depth)
 {
     struct cursor cursor = {(const uint8_t *)bytes.data, (const uint8_t *)bytes.data + bytes.bytes};
     struct field field;
@@ -93,7 +94,8 @@ static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct 
         if (!read_field(&cursor, &field)) {
             return false;
         }
-        const ProtobufCFieldDescriptor *known = protobuf_c_message_descriptor_get_field(descriptor, field.number);
+        const ProtobufCFieldDescriptor *known =
+            protobuf_c_message_descriptor_get_field(descriptor, field.number);
         if (known == NULL) {
             continue;
         }
@@ -104,7 +106,8 @@ static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct 
             (depth == DEPTH_MAX || !is_well_formed(known->descriptor, field.bytes, depth + 1))) {
             return false;
         }
-        if (known->type == PROTOBUF_C_TYPE_STRING && memchr(field.bytes.data, '\0', field.bytes.bytes) != NULL) {
+        if (known->type == PROTOBUF_C_TYPE_STRING &&
+            memchr(field.bytes.data, '\0', field.bytes.bytes) != NULL) {
             return false;
         }
     }
@@ -113,7 +116,8 @@ static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct 
 
 static struct text_view member_text(struct text_view message, uint32_t number)
 {
-    struct cursor cursor = {(const uint8_t *)message.data, (const uint8_t *)message.data + message.bytes};
+    struct cursor cursor = {(const uint8_t *)message.data,
+                            (const uint8_t *)message.data + message.bytes};
     struct text_view text = {"", 0};
     struct field field;
     while (cursor.at < cursor.end && read_field(&cursor, &field)) {
@@ -124,7 +128,13 @@ static struct text_view member_text(struct text_view message, uint32_t number)
     return text;
 }
 
-enum { EVENT_CONNECTION = 1, EVENT_OBJECT = 2, EVENT_TIMESTAMP = 6, EVENT_NAMED_NUMBER = 7, EVENT_TRANSITION_NUMBER = 8 };
+enum {
+    EVENT_CONNECTION = 1,
+    EVENT_OBJECT = 2,
+    EVENT_TIMESTAMP = 6,
+    EVENT_NAMED_NUMBER = 7,
+    EVENT_TRANSITION_NUMBER = 8
+};
 
 static void take_field(const struct field *field, struct event_view *view)
 {
@@ -157,8 +167,11 @@ static void take_field(const struct field *field, struct event_view *view)
 
 int event_view_read(const uint8_t *data, size_t bytes, struct event_view *ret_view)
 {
-    struct event_view view = {.connection = {"", 0}, .object = {"", 0}, .process = {"", 0},
-                              .from_stage = {"", 0}, .to_stage = {"", 0}};
+    struct event_view view = {.connection = {"", 0},
+                              .object = {"", 0},
+                              .process = {"", 0},
+                              .from_stage = {"", 0},
+                              .to_stage = {"", 0}};
     struct text_view whole = {(const char *)data, bytes};
     if (bytes == 0 || !is_well_formed(&engenho__event__descriptor, whole, 0)) {
         return -EBADMSG;
@@ -225,8 +238,9 @@ struct when_value event_lookup(void *context, enum when_name name, const char *m
     case WHEN_NAME_TIMESTAMP:
         return (struct when_value){.type = WHEN_INTEGER, .integer = event->timestamp_us};
     case WHEN_NAME_PAYLOAD:
-        return event->named == NULL ? (struct when_value){.type = WHEN_NULL}
-                                    : member_of(event->named->payload, event->named->n_payload, member);
+        return event->named == NULL
+                   ? (struct when_value){.type = WHEN_NULL}
+                   : member_of(event->named->payload, event->named->n_payload, member);
     case WHEN_NAME_FIELDS:
         return event->transition == NULL
                    ? (struct when_value){.type = WHEN_NULL}

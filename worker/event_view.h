@@ -1,6 +1,7 @@
 /*
- * What the worker must know of a packed Event, without unpacking it; checks on the way that all of it is well formed, so
- * that an interpreter never gets what cannot be decoded. Worker, core: bytes from outside.
+ * What the worker must know of a packed Event, without unpacking it; checks on the way that all of
+ * it is well formed, so that an interpreter never gets what cannot be decoded. Worker, core: bytes
+ * from outside.
  */
 #ifndef ENGENHO_WORKER_EVENT_VIEW_H
 #define ENGENHO_WORKER_EVENT_VIEW_H

@@ -1,5 +1,6 @@
 /*
- * From a record to its executions: decode, match, order. What can't run for long goes to `later` (parked).
+ * From a record to its executions: decode, match, order. What can't run for long goes to `later`
+ * (parked).
  */
 #include <assert.h>
 #include <errno.h>
@@ -40,10 +41,12 @@ static void count_parked(struct lane *lane, struct holder *holder, int64_t chang
 
 static bool is_parked(const struct record *record)
 {
-    return record->trigger != NULL && record->trigger->later == ENGENHO__LATER_REASON__LATER_REASON_PARKED;
+    return record->trigger != NULL &&
+           record->trigger->later == ENGENHO__LATER_REASON__LATER_REASON_PARKED;
 }
 
-static struct execution *new_execution(struct record *record, struct holder *holder, struct production *production)
+static struct execution *new_execution(struct record *record, struct holder *holder,
+                                       struct production *production)
 {
     const struct lane *lane = record->lane;
     const Engenho__Trigger *trigger = record->trigger;
@@ -54,8 +57,8 @@ static struct execution *new_execution(struct record *record, struct holder *hol
         id = trigger->execution_id;
         id_bytes = strlen(id);
     } else {
-        id_bytes = execution_id_print(lane->engine->options.agent, lane->topic, lane->partition, record->offset,
-                                      production->name, text);
+        id_bytes = execution_id_print(lane->engine->options.agent, lane->topic, lane->partition,
+                                      record->offset, production->name, text);
     }
     struct execution *execution = memory_new(1, sizeof *execution + id_bytes + 1);
     memcpy(execution->id, id, id_bytes);
@@ -65,16 +68,19 @@ static struct execution *new_execution(struct record *record, struct holder *hol
     execution->sequence = ++lane->engine->sequence;
     execution->attempt = 1;
     if (trigger == NULL) {
-        execution->kind = record->view.kind == EVENT_TRANSITION ? ENGENHO__TRIGGER_KIND__TRIGGER_KIND_TRANSITION
-                                                                : ENGENHO__TRIGGER_KIND__TRIGGER_KIND_EVENT;
-        execution->time_event_us = record->view.timestamp_us ? record->view.timestamp_us : record->timestamp_us;
+        execution->kind = record->view.kind == EVENT_TRANSITION
+                              ? ENGENHO__TRIGGER_KIND__TRIGGER_KIND_TRANSITION
+                              : ENGENHO__TRIGGER_KIND__TRIGGER_KIND_EVENT;
+        execution->time_event_us =
+            record->view.timestamp_us ? record->view.timestamp_us : record->timestamp_us;
     } else {
         execution->kind = trigger->kind;
         execution->attempt = trigger->attempt ? trigger->attempt : 1;
         execution->nominal_us = trigger->nominal_us;
         execution->first_failure_us = trigger->first_failure_us;
         execution->time_event_us = trigger->nominal_us ? trigger->nominal_us
-                                   : trigger->event && trigger->event->timestamp_us ? trigger->event->timestamp_us
+                                   : trigger->event && trigger->event->timestamp_us
+                                       ? trigger->event->timestamp_us
                                    : trigger->actual_us ? trigger->actual_us
                                                         : record->timestamp_us;
     }
@@ -87,7 +93,8 @@ static struct execution *new_execution(struct record *record, struct holder *hol
 }
 
 /* connection/object of an event, or the trigger's own ordering key. */
-static size_t print_ordering_key(const struct record *record, const struct production *production, char *key, size_t max)
+static size_t print_ordering_key(const struct record *record, const struct production *production,
+                                 char *key, size_t max)
 {
     const Engenho__Trigger *trigger = record->trigger;
     const char *parts[2] = {production->name, NULL};
@@ -125,11 +132,16 @@ static struct line *line_of(struct execution *execution)
     char key[ORDERING_KEY_BYTES_MAX + 1];
     const struct production *production = execution->production;
     bool ordered = production->ordering != ENGENHO__ORDERING__ORDERING_NONE;
-    size_t bytes = ordered ? print_ordering_key(execution->record, production, key, ORDERING_KEY_BYTES_MAX) : 0;
+    size_t bytes =
+        ordered ? print_ordering_key(execution->record, production, key, ORDERING_KEY_BYTES_MAX)
+                : 0;
     return dispatch_line(execution->record->lane, execution->holder, ordered, key, bytes);
 }
 
-/* The line of an execution that is not in it yet may be empty: give it one more look when nothing came of it. */
+/*
+ * The line of an execution that is not in it yet may be empty: give it one more look when nothing
+ * came of it.
+ */
 static void drop_line(struct execution *execution)
 {
     dispatch_free_line(execution->line);
@@ -154,7 +166,10 @@ void intake_drop(struct execution *execution)
     finish_unrun(execution);
 }
 
-/* Leave it to be read from `later` again, or write it there. The execution is in no line, but knows it. */
+/*
+ * Leave it to be read from `later` again, or write it there. The execution is in no line, but knows
+ * it.
+ */
 static void park(struct execution *execution)
 {
     struct record *record = execution->record;
@@ -258,7 +273,8 @@ static bool newer_event_known(const struct execution *execution)
 static bool counts_as_crashed(const struct record *record)
 {
     const struct lane *lane = record->lane;
-    return record->offset == (record->from_later ? lane->crashed_later_offset : lane->crashed_offset);
+    return record->offset ==
+           (record->from_later ? lane->crashed_later_offset : lane->crashed_offset);
 }
 
 static void finish_crashed(struct execution *execution)
@@ -282,7 +298,8 @@ static void admit(struct execution *execution)
         finish_unrun(execution);
     } else if (counts_as_crashed(record)) {
         finish_crashed(execution);
-    } else if (holder->state == HOLDER_HELD || (!record->from_later && intake_parked(lane, holder) > 0)) {
+    } else if (holder->state == HOLDER_HELD ||
+               (!record->from_later && intake_parked(lane, holder) > 0)) {
         park(execution);
     } else if (newer_event_known(execution)) {
         outcome_skip(execution, "a newer event of its ordering key arrived before this retry");
@@ -299,7 +316,8 @@ static void admit(struct execution *execution)
 }
 
 /* Event conditions are looked at once an unpacked event is there. */
-static bool condition_holds(struct record *record, const struct production *production, Engenho__Event **unpacked)
+static bool condition_holds(struct record *record, const struct production *production,
+                            Engenho__Event **unpacked)
 {
     if (production->when == NULL) {
         return true;
@@ -348,9 +366,10 @@ static void intake_trigger(struct record *record)
     struct engine *engine = record->lane->engine;
     const Engenho__Trigger *trigger = record->trigger;
     bool demand = trigger->production[0] == '\0';
-    struct holder *holder =
-        engine_holder(engine, demand ? 'd' : 'p', demand ? trigger->application : trigger->production);
-    bool known = holder->production != NULL && holder->production->generation >= trigger->generation;
+    struct holder *holder = engine_holder(engine, demand ? 'd' : 'p',
+                                          demand ? trigger->application : trigger->production);
+    bool known =
+        holder->production != NULL && holder->production->generation >= trigger->generation;
     if (!known && engine->now_us < record->known_until_us) {
         STAILQ_INSERT_TAIL(&record->lane->unknown, record, next);
         return;
@@ -370,8 +389,7 @@ static void intake_trigger(struct record *record)
 void intake_unknown(struct engine *engine)
 {
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct record_list waiting = STAILQ_HEAD_INITIALIZER(waiting);
         struct record *record;
         if (lane->state != LANE_RUNNING) {
@@ -392,8 +410,10 @@ static bool read_trigger(struct record *record)
     }
     const Engenho__Trigger *trigger = record->trigger;
     return trigger != NULL && (trigger->production[0] != '\0' || trigger->application[0] != '\0') &&
-           strlen(trigger->production) <= NAME_BYTES_MAX && strlen(trigger->application) <= NAME_BYTES_MAX &&
-           strlen(trigger->ordering_key) <= ORDERING_KEY_BYTES_MAX && strlen(trigger->execution_id) < EXECUTION_ID_BYTES_MAX;
+           strlen(trigger->production) <= NAME_BYTES_MAX &&
+           strlen(trigger->application) <= NAME_BYTES_MAX &&
+           strlen(trigger->ordering_key) <= ORDERING_KEY_BYTES_MAX &&
+           strlen(trigger->execution_id) < EXECUTION_ID_BYTES_MAX;
 }
 
 void intake_count_parked(struct record *record)

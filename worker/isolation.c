@@ -1,7 +1,8 @@
 /*
- * A record that takes the worker itself down must not do so for ever (PITFALLS, Delivery): after the second unclean start at the
- * same offset, what the last owner may have been running is run again one at a time in the whole worker, each named in the commit
- * metadata first; the one that is named when the worker ends again has had an attempt.
+ * A record that takes the worker itself down must not do so for ever (PITFALLS, Delivery): after
+ * the second unclean start at the same offset, what the last owner may have been running is run
+ * again one at a time in the whole worker, each named in the commit metadata first; the one that is
+ * named when the worker ends again has had an attempt.
  */
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +14,8 @@
 #define UNCLEAN_STARTS_MAX 2
 #define WINDOW_RECORDS 64 /* past it normal work goes on; a later crash is at a later offset */
 
-int lane_restore(struct lane *lane, int64_t position, const char *text, size_t length, uint32_t *ret_slot)
+int lane_restore(struct lane *lane, int64_t position, const char *text, size_t length,
+                 uint32_t *ret_slot)
 {
     offsets_release(&lane->input);
     offsets_init(&lane->input, position);
@@ -45,13 +47,15 @@ static bool is_pending(const struct lane *lane)
         return true;
     }
     const struct record *first = lane->due_count > 0 ? lane->due[0] : NULL;
-    return first != NULL && first->due_us <= lane->engine->now_unix_us && first->offset < lane->later_alone_until;
+    return first != NULL && first->due_us <= lane->engine->now_unix_us &&
+           first->offset < lane->later_alone_until;
 }
 
 uint32_t isolation_unclean_starts(const struct lane *lane, int64_t position)
 {
-    bool moved = position != lane->unclean_at &&
-                 (lane->later_unclean_at < 0 || offsets_position(&lane->later) != lane->later_unclean_at);
+    bool moved =
+        position != lane->unclean_at &&
+        (lane->later_unclean_at < 0 || offsets_position(&lane->later) != lane->later_unclean_at);
     return moved ? 0 : lane->unclean_starts;
 }
 
@@ -62,7 +66,8 @@ void isolation_begin(struct lane *lane, int64_t input_end)
     if (!engine->options.isolate || lane->unclean_starts < UNCLEAN_STARTS_MAX) {
         return;
     }
-    int64_t until = lane->input.base + WINDOW_RECORDS, later_until = lane->later.base + WINDOW_RECORDS;
+    int64_t until = lane->input.base + WINDOW_RECORDS,
+            later_until = lane->later.base + WINDOW_RECORDS;
     lane->alone_until = until < input_end ? until : input_end;
     lane->later_alone_until = later_until < lane->later.cursor ? later_until : lane->later.cursor;
     lane->one_by_one = is_pending(lane);
@@ -91,7 +96,8 @@ bool isolation_allows(const struct lane *lane)
     if (engine->isolating == 0) {
         return true;
     }
-    return lane->one_by_one && engine->suspect == NULL && engine->running_count == 0 && lane->open == lane->due_count;
+    return lane->one_by_one && engine->suspect == NULL && engine->running_count == 0 &&
+           lane->open == lane->due_count;
 }
 
 bool isolation_marks(struct record *record)

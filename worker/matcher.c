@@ -25,7 +25,7 @@ struct matcher {
     size_t count, capacity;
     struct answer *answers;
     size_t answer_count;
-    struct production **found;       /* scratch of matcher_find, as long as `productions` */
+    struct production **found; /* scratch of matcher_find, as long as `productions` */
 };
 
 struct matcher *matcher_new(void)
@@ -36,8 +36,7 @@ struct matcher *matcher_new(void)
 static void forget_answers(struct matcher *matcher)
 {
     struct answer *answer, *following;
-    HASH_ITER(hh, matcher->answers, answer, following)
-    {
+    HASH_ITER (hh, matcher->answers, answer, following) {
         HASH_DEL(matcher->answers, answer);
         free(answer->productions);
         free(answer);
@@ -75,7 +74,8 @@ void matcher_add(struct matcher *matcher, struct production *production)
     forget_answers(matcher);
     if (matcher->count == matcher->capacity) {
         matcher->capacity = matcher->capacity ? 2 * matcher->capacity : 16;
-        matcher->productions = memory_resize(matcher->productions, matcher->capacity, sizeof *matcher->productions);
+        matcher->productions =
+            memory_resize(matcher->productions, matcher->capacity, sizeof *matcher->productions);
         matcher->found = memory_resize(matcher->found, matcher->capacity, sizeof *matcher->found);
     }
     matcher->productions[matcher->count++] = production_use(production);
@@ -86,7 +86,8 @@ static bool same_text(struct text_view view, const char *text)
     return strlen(text) == view.bytes && !memcmp(view.data, text, view.bytes);
 }
 
-static bool wants(const struct production *production, const struct event_view *event, const char *object)
+static bool wants(const struct production *production, const struct event_view *event,
+                  const char *object)
 {
     switch (event->kind) {
     case EVENT_DATA:
@@ -95,18 +96,21 @@ static bool wants(const struct production *production, const struct event_view *
                (!strcmp(object, production->object) || name_matches(production->object, object));
     case EVENT_NAMED:
         return production->trigger == ENGENHO__PRODUCTION__TRIGGER_NAMED &&
-               same_text(event->connection, production->connection) && !strcmp(object, production->object);
+               same_text(event->connection, production->connection) &&
+               !strcmp(object, production->object);
     case EVENT_TRANSITION:
         return production->trigger == ENGENHO__PRODUCTION__TRIGGER_TRANSITION &&
                same_text(event->process, production->process) &&
-               (production->from_stage[0] == '\0' || same_text(event->from_stage, production->from_stage)) &&
-               (production->to_stage[0] == '\0' || same_text(event->to_stage, production->to_stage));
+               (production->from_stage[0] == '\0' ||
+                same_text(event->from_stage, production->from_stage)) &&
+               (production->to_stage[0] == '\0' ||
+                same_text(event->to_stage, production->to_stage));
     }
     return false;
 }
 
-static size_t collect(const struct matcher *matcher, const struct event_view *event, const char *object,
-                      struct production **found)
+static size_t collect(const struct matcher *matcher, const struct event_view *event,
+                      const char *object, struct production **found)
 {
     size_t count = 0;
     for (size_t i = 0; i < matcher->count; i++) {
@@ -117,7 +121,8 @@ static size_t collect(const struct matcher *matcher, const struct event_view *ev
     return count;
 }
 
-static struct matches remember(struct matcher *matcher, const struct event_view *event, const char *key, size_t key_bytes)
+static struct matches remember(struct matcher *matcher, const struct event_view *event,
+                               const char *key, size_t key_bytes)
 {
     char object[NAME_BYTES_MAX + 1];
     if (matcher->answer_count == MATCHER_REMEMBERED_MAX) {

@@ -1,6 +1,7 @@
 /*
- * Which started productions an event starts: exact names in a hash, patterns after them, and the answer for a (connection,
- * object) remembered, so that what nobody wants costs one look-up (DESIGN section 4). Conditions are not looked at here. Worker, core.
+ * Which started productions an event starts: exact names in a hash, patterns after them, and the
+ * answer for a (connection, object) remembered, so that what nobody wants costs one look-up (DESIGN
+ * section 4). Conditions are not looked at here. Worker, core.
  */
 #ifndef ENGENHO_WORKER_MATCHER_H
 #define ENGENHO_WORKER_MATCHER_H

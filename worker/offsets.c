@@ -35,7 +35,8 @@ static bool mark_is_done(uint8_t mark)
 /* Outside the window: done below it, not done above it. */
 static bool done_at(const struct offsets *offsets, int64_t offset)
 {
-    return offset < offsets->base || (offset < offsets->end && mark_is_done(*mark_at(offsets, offset)));
+    return offset < offsets->base ||
+           (offset < offsets->end && mark_is_done(*mark_at(offsets, offset)));
 }
 
 static void set_mark(struct offsets *offsets, int64_t offset, enum offsets_mark mark)
@@ -78,7 +79,8 @@ static void advance_base(struct offsets *offsets)
     while (offsets->base < offsets->end && *mark_at(offsets, offsets->base) == OFFSETS_GONE) {
         offsets->base++;
     }
-    if (offsets->base > before && !(offsets->base < offsets->end && done_at(offsets, offsets->base))) {
+    if (offsets->base > before &&
+        !(offsets->base < offsets->end && done_at(offsets, offsets->base))) {
         offsets->runs--;
     }
     if (offsets->cursor < offsets->base) {
@@ -209,11 +211,13 @@ static size_t put_varint(uint64_t value, uint8_t bytes[10])
 }
 
 /* Call `each` with the lengths of runs from the position on, up to the last one that is done. */
-static int walk(const struct offsets *offsets, int (*each)(void *context, uint64_t length), void *context)
+static int walk(const struct offsets *offsets, int (*each)(void *context, uint64_t length),
+                void *context)
 {
     int64_t start = offsets_position(offsets);
     bool done = false;
-    uint64_t pending = 0; /* a run of what is not done, which is told only when something done follows */
+    /* a run of what is not done, which is told only when something done follows */
+    uint64_t pending = 0;
     for (int64_t offset = start; offset < offsets->end; offset++) {
         if (done_at(offsets, offset) != done) {
             int result = 0;

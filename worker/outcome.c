@@ -1,6 +1,6 @@
 /*
- * What is written when an execution is over, or goes on later: results, dead letters, triggers, state. Packed once, kept
- * until its transaction is decided.
+ * What is written when an execution is over, or goes on later: results, dead letters, triggers,
+ * state. Packed once, kept until its transaction is decided.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -39,7 +39,8 @@ void emit_free(struct emit *emit)
     if (emit == NULL) {
         return;
     }
-    for (struct emit_header *header = emit->headers; header != NULL && header->name != NULL; header++) {
+    for (struct emit_header *header = emit->headers; header != NULL && header->name != NULL;
+         header++) {
         free(header->value);
     }
     free(emit->headers);
@@ -75,7 +76,8 @@ static const char *ordering_key_of(const struct execution *execution)
     return line->ordered ? line->ordering_key : "";
 }
 
-static void add_result(struct execution *execution, const Engenho__Finished *finished, bool dead_letter)
+static void add_result(struct execution *execution, const Engenho__Finished *finished,
+                       bool dead_letter)
 {
     struct record *record = execution->record;
     const struct engine *engine = record->lane->engine;
@@ -115,7 +117,8 @@ static void add_result(struct execution *execution, const Engenho__Finished *fin
     result.origin = &origin;
     result.session = (char *)engine->options.session;
     const char *key = production->name[0] != '\0' ? production->name : production->application;
-    struct emit *emit = emit_new(EMIT_RESULTS, key, strlen(key), engenho__result__get_packed_size(&result));
+    struct emit *emit =
+        emit_new(EMIT_RESULTS, key, strlen(key), engenho__result__get_packed_size(&result));
     engenho__result__pack(&result, value_of(emit));
     add(record, emit);
 }
@@ -135,7 +138,8 @@ struct emit *outcome_shrink(const struct emit *emit)
     result->traceback = (char *)"";
     result->output = (ProtobufCBinaryData){0};
     result->output_truncated = true;
-    struct emit *small = emit_new(emit->topic, emit->key, emit->key_bytes, engenho__result__get_packed_size(result));
+    struct emit *small =
+        emit_new(emit->topic, emit->key, emit->key_bytes, engenho__result__get_packed_size(result));
     engenho__result__pack(result, value_of(small));
     result->result = text;
     result->traceback = traceback;
@@ -160,8 +164,8 @@ static size_t put_varint(uint64_t value, uint8_t *bytes)
 }
 
 /* Pack a trigger whose event, when it is here only packed, is appended as it is. */
-static struct emit *pack_trigger(enum emit_topic topic, const char *key, const Engenho__Trigger *trigger,
-                                 const struct record *record)
+static struct emit *pack_trigger(enum emit_topic topic, const char *key,
+                                 const Engenho__Trigger *trigger, const struct record *record)
 {
     size_t bytes = engenho__trigger__get_packed_size(trigger), event_bytes = 0, header_bytes = 0;
     uint8_t header[12];
@@ -181,7 +185,8 @@ static struct emit *pack_trigger(enum emit_topic topic, const char *key, const E
 }
 
 /* The trigger by which an execution goes on later; `origin` must live until it is packed. */
-static void describe(const struct execution *execution, Engenho__Trigger *trigger, Engenho__Origin *origin)
+static void describe(const struct execution *execution, Engenho__Trigger *trigger,
+                     Engenho__Origin *origin)
 {
     const struct record *record = execution->record;
     if (record->trigger != NULL) {
@@ -207,7 +212,8 @@ static void describe(const struct execution *execution, Engenho__Trigger *trigge
 
 static void add_later(struct execution *execution, const Engenho__Trigger *trigger)
 {
-    const char *key = trigger->ordering_key[0] != '\0' ? trigger->ordering_key : trigger->production;
+    const char *key =
+        trigger->ordering_key[0] != '\0' ? trigger->ordering_key : trigger->production;
     struct emit *emit = pack_trigger(EMIT_LATER, key, trigger, execution->record);
     emit->partition = execution->record->lane->partition;
     add(execution->record, emit);
@@ -221,7 +227,8 @@ static int64_t add_retry(struct execution *execution)
     describe(execution, &trigger, &origin);
     trigger.attempt = execution->attempt + 1;
     trigger.due_us = engine->now_unix_us + execution->production->retry.wait_us;
-    trigger.first_failure_us = execution->first_failure_us ? execution->first_failure_us : engine->now_unix_us;
+    trigger.first_failure_us =
+        execution->first_failure_us ? execution->first_failure_us : engine->now_unix_us;
     trigger.later = ENGENHO__LATER_REASON__LATER_REASON_RETRY;
     add_later(execution, &trigger);
     return trigger.due_us;
@@ -236,7 +243,8 @@ void outcome_park(struct execution *execution)
     add_later(execution, &trigger);
 }
 
-void outcome_republish(struct record *record, struct production *production, Engenho__TriggerKind kind)
+void outcome_republish(struct record *record, struct production *production,
+                       Engenho__TriggerKind kind)
 {
     char id[EXECUTION_ID_BYTES_MAX];
     Engenho__Trigger trigger;
@@ -244,7 +252,8 @@ void outcome_republish(struct record *record, struct production *production, Eng
     const struct lane *lane = record->lane;
     engenho__trigger__init(&trigger);
     fill_origin(record, &origin);
-    execution_id_print(lane->engine->options.agent, lane->topic, lane->partition, record->offset, production->name, id);
+    execution_id_print(lane->engine->options.agent, lane->topic, lane->partition, record->offset,
+                       production->name, id);
     trigger.execution_id = id;
     trigger.origin = &origin;
     trigger.production = production->name;
@@ -302,17 +311,26 @@ static void add_dead_letter(struct record *record, const struct letter *letter)
     put_header(emit, &count, "next-due", memory_copy_text(""));
     put_header(emit, &count, "error-class", memory_copy_text(letter->error_class));
     put_header(emit, &count, "message", memory_print("%.*s", MESSAGE_BYTES_MAX, letter->message));
-    put_header(emit, &count, "traceback", memory_print("%.*s", TRACEBACK_BYTES_MAX, letter->traceback));
+    put_header(emit, &count, "traceback",
+               memory_print("%.*s", TRACEBACK_BYTES_MAX, letter->traceback));
     put_header(emit, &count, "worker", memory_copy_text(options->worker));
-    put_header(emit, &count, "seat", memory_print("%s%s%" PRIu64, letter->pool, letter->pool[0] ? "/" : "", letter->seat));
+    put_header(
+        emit, &count, "seat",
+        memory_print("%s%s%" PRIu64, letter->pool, letter->pool[0] ? "/" : "", letter->seat));
     add(record, emit);
 }
 
 void outcome_undecodable(struct record *record, const char *reason)
 {
     struct engine *engine = record->lane->engine;
-    struct letter letter = {.production = "", .execution_id = "", .error_class = "Undecodable", .message = reason,
-                            .traceback = "", .pool = "", .attempt = 1, .first_failure_us = engine->now_unix_us};
+    struct letter letter = {.production = "",
+                            .execution_id = "",
+                            .error_class = "Undecodable",
+                            .message = reason,
+                            .traceback = "",
+                            .pool = "",
+                            .attempt = 1,
+                            .first_failure_us = engine->now_unix_us};
     add_dead_letter(record, &letter);
     engine->port.dead_letter(engine->port.context, record, reason);
 }
@@ -320,9 +338,14 @@ void outcome_undecodable(struct record *record, const char *reason)
 void outcome_unknown(struct record *record, const char *reason)
 {
     struct engine *engine = record->lane->engine;
-    struct letter letter = {.production = record->trigger->production, .execution_id = record->trigger->execution_id,
-                            .error_class = "UnknownApplication", .message = reason, .traceback = "", .pool = "",
-                            .attempt = 1, .first_failure_us = engine->now_unix_us};
+    struct letter letter = {.production = record->trigger->production,
+                            .execution_id = record->trigger->execution_id,
+                            .error_class = "UnknownApplication",
+                            .message = reason,
+                            .traceback = "",
+                            .pool = "",
+                            .attempt = 1,
+                            .first_failure_us = engine->now_unix_us};
     add_dead_letter(record, &letter);
     engine->port.dead_letter(engine->port.context, record, reason);
 }
@@ -341,7 +364,8 @@ static bool learns_newest(const struct execution *execution)
 static void print_cache_key(const struct execution *execution, struct buf *key)
 {
     buf_init(key, 2048);
-    int result = buf_print(key, "cache/%s/%s", execution->production->name, ordering_key_of(execution));
+    int result =
+        buf_print(key, "cache/%s/%s", execution->production->name, ordering_key_of(execution));
     assert(result == 0);
     (void)result;
 }
@@ -350,8 +374,10 @@ static void print_cache_key(const struct execution *execution, struct buf *key)
 static void add_state(struct execution *execution, const Engenho__Finished *finished)
 {
     struct lane *lane = execution->record->lane;
-    bool changed = execution->production->stateful && (finished->user_cache_changed || finished->last_executed_changed);
-    if ((!changed && !learns_newest(execution)) || strlen(finished->user_cache_json) > CACHE_BYTES_MAX) {
+    bool changed = execution->production->stateful &&
+                   (finished->user_cache_changed || finished->last_executed_changed);
+    if ((!changed && !learns_newest(execution)) ||
+        strlen(finished->user_cache_json) > CACHE_BYTES_MAX) {
         return;
     }
     struct buf key;
@@ -370,7 +396,8 @@ static void add_state(struct execution *execution, const Engenho__Finished *fini
     state.user_cache_json = cache->user_cache_json ? cache->user_cache_json : (char *)"";
     state.last_executed_json = cache->last_executed_json ? cache->last_executed_json : (char *)"";
     state.newest_event_us = cache->newest_event_us;
-    struct emit *emit = emit_new(EMIT_STATE, key.data, key.length, engenho__cache_state__get_packed_size(&state));
+    struct emit *emit =
+        emit_new(EMIT_STATE, key.data, key.length, engenho__cache_state__get_packed_size(&state));
     engenho__cache_state__pack(&state, value_of(emit));
     emit->partition = lane->partition;
     add(execution->record, emit);
@@ -401,8 +428,8 @@ void outcome_finish(struct execution *execution, const Engenho__Finished *finish
 {
     struct engine *engine = execution->record->lane->engine;
     struct holder *holder = execution->holder;
-    enum retry_verdict verdict = retry_judge(&execution->production->retry, finished->outcome, execution->attempt,
-                                             finished->not_retryable);
+    enum retry_verdict verdict = retry_judge(&execution->production->retry, finished->outcome,
+                                             execution->attempt, finished->not_retryable);
     switch (verdict) {
     case RETRY_RESULT:
         add_result(execution, finished, false);
@@ -419,10 +446,14 @@ void outcome_finish(struct execution *execution, const Engenho__Finished *finish
     engine->port.ended(engine->port.context, execution, finished, verdict);
     if (finished->outcome != ENGENHO__OUTCOME__OUTCOME_SKIPPED &&
         finished->outcome != ENGENHO__OUTCOME__OUTCOME_CANCELLED &&
-        breaker_count(&holder->breaker, retry_is_failure(finished->outcome), execution->production->breaker_failures)) {
+        breaker_count(&holder->breaker, retry_is_failure(finished->outcome),
+                      execution->production->breaker_failures)) {
         char reason[200];
-        snprintf(reason, sizeof reason, "%" PRIu32 " executions failed in a row; the last one: %.100s: see its dead letters or retries",
-                 holder->breaker.in_a_row, finished->error_class);
+        snprintf(
+            reason, sizeof reason,
+            "%" PRIu32
+            " executions failed in a row; the last one: %.100s: see its dead letters or retries",
+            holder->breaker.in_a_row, finished->error_class);
         engine_hold(engine, holder, reason);
     }
 }
@@ -436,7 +467,8 @@ void outcome_skip(struct execution *execution, const char *why)
     outcome_finish(execution, &finished);
 }
 
-void outcome_stop_request(struct engine *engine, struct emit_list *list, const struct holder *holder, const char *reason)
+void outcome_stop_request(struct engine *engine, struct emit_list *list,
+                          const struct holder *holder, const char *reason)
 {
     char key[NAME_BYTES_MAX + 16];
     Engenho__StopProduction stop = ENGENHO__STOP_PRODUCTION__INIT;
@@ -449,7 +481,8 @@ void outcome_stop_request(struct engine *engine, struct emit_list *list, const s
     request.body_case = ENGENHO__REQUEST__BODY_STOP;
     request.stop = &stop;
     int length = snprintf(key, sizeof key, "production/%s", stop.production);
-    struct emit *emit = emit_new(EMIT_REQUESTS, key, (size_t)length, engenho__request__get_packed_size(&request));
+    struct emit *emit =
+        emit_new(EMIT_REQUESTS, key, (size_t)length, engenho__request__get_packed_size(&request));
     engenho__request__pack(&request, value_of(emit));
     STAILQ_INSERT_TAIL(list, emit, next);
 }
@@ -464,7 +497,8 @@ struct emit *outcome_lane_state(const struct lane *lane)
     (void)result;
     state.later_position = offsets_position(&lane->later);
     state.later_done = (ProtobufCBinaryData){.data = done.data, .len = done.length};
-    struct emit *emit = emit_new(EMIT_STATE, "lane", 4, engenho__lane_state__get_packed_size(&state));
+    struct emit *emit =
+        emit_new(EMIT_STATE, "lane", 4, engenho__lane_state__get_packed_size(&state));
     engenho__lane_state__pack(&state, value_of(emit));
     emit->partition = lane->partition;
     buf_release(&done);

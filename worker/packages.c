@@ -1,9 +1,9 @@
 /*
- * The cache of unpacked packages: `<directory>/<sha256 in hex>`, put there by a rename. What it does not do: fetch, import,
- * evict. Worker only.
+ * The cache of unpacked packages: `<directory>/<sha256 in hex>`, put there by a rename. What it
+ * does not do: fetch, import, evict. Worker only.
  *
- * Workers may share the directory. Each unpacks into a folder of its own that it holds locked; a folder that nobody holds
- * locked was left by a crash and is removed at start.
+ * Workers may share the directory. Each unpacks into a folder of its own that it holds locked; a
+ * folder that nobody holds locked was left by a crash and is removed at start.
  */
 #include "worker/packages.h"
 
@@ -113,8 +113,9 @@ struct packages *packages_new(const char *directory, struct error *error)
     }
     char *real = result == 0 ? realpath(directory, NULL) : NULL;
     if (real == NULL) {
-        error_set(error, result, "the package folder %s can't be used: %s: make it writable or choose another", directory,
-                  strerror(result < 0 ? -result : errno));
+        error_set(error, result,
+                  "the package folder %s can't be used: %s: make it writable or choose another",
+                  directory, strerror(result < 0 ? -result : errno));
         return NULL;
     }
     struct packages *packages = memory_new(1, sizeof(*packages));
@@ -130,8 +131,7 @@ void packages_free(struct packages *packages)
     }
     struct entry *entry;
     struct entry *next;
-    HASH_ITER(hh, packages->entries, entry, next)
-    {
+    HASH_ITER (hh, packages->entries, entry, next) {
         HASH_DEL(packages->entries, entry);
         free(entry->folder);
         free(entry);
@@ -175,25 +175,31 @@ const char *packages_find(struct packages *packages, const uint8_t sha256[PACKAG
     return is_folder(entry->folder) ? entry->folder : NULL;
 }
 
-static int check(const uint8_t sha256[PACKAGE_SHA256_BYTES], const char *file_name, const void *data, size_t bytes,
-                 struct error *error)
+static int check(const uint8_t sha256[PACKAGE_SHA256_BYTES], const char *file_name,
+                 const void *data, size_t bytes, struct error *error)
 {
     if (bytes > PACKAGE_BYTES_MAX) {
-        return error_set(error, -EFBIG, "the package %.200s has %zu bytes; %d MiB is the most: leave data files out of it",
-                         file_name, bytes, PACKAGE_BYTES_MAX >> 20);
+        return error_set(
+            error, -EFBIG,
+            "the package %.200s has %zu bytes; %d MiB is the most: leave data files out of it",
+            file_name, bytes, PACKAGE_BYTES_MAX >> 20);
     }
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned length = 0;
-    if (EVP_Digest(data, bytes, digest, &length, EVP_sha256(), NULL) != 1 || length != PACKAGE_SHA256_BYTES) {
-        return error_set(error, -EIO, "the hash of the package %.200s can't be computed", file_name);
+    if (EVP_Digest(data, bytes, digest, &length, EVP_sha256(), NULL) != 1 ||
+        length != PACKAGE_SHA256_BYTES) {
+        return error_set(error, -EIO, "the hash of the package %.200s can't be computed",
+                         file_name);
     }
     if (memcmp(digest, sha256, PACKAGE_SHA256_BYTES) != 0) {
         char expected[HEX_BYTES];
         char found[HEX_BYTES];
         to_hex(sha256, expected);
         to_hex(digest, found);
-        return error_set(error, -EBADMSG, "the bytes of the package %.200s have the hash %s, not %s: deploy it again", file_name,
-                         found, expected);
+        return error_set(
+            error, -EBADMSG,
+            "the bytes of the package %.200s have the hash %s, not %s: deploy it again", file_name,
+            found, expected);
     }
     return 0;
 }
@@ -208,11 +214,13 @@ static int put(const char *unpacked, const struct entry *entry, struct error *er
     if ((code == EEXIST || code == ENOTEMPTY) && is_folder(entry->folder)) {
         return 0;
     }
-    return error_set(error, -code, "the package can't be put into %s: %s", entry->folder, strerror(code));
+    return error_set(error, -code, "the package can't be put into %s: %s", entry->folder,
+                     strerror(code));
 }
 
-int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES], const char *file_name,
-                   const void *data, size_t bytes, const char **ret_folder, struct error *error)
+int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES],
+                   const char *file_name, const void *data, size_t bytes, const char **ret_folder,
+                   struct error *error)
 {
     int result = check(sha256, file_name, data, bytes, error);
     if (result < 0) {
@@ -230,9 +238,11 @@ int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA25
     char *unpacking = memory_print("%s/" UNPACKING_PREFIX "%s", packages->directory, unique);
     int fd = -1;
     if (mkdir(unpacking, 0755) < 0) {
-        result = error_set(error, -errno, "the package can't be unpacked in %s: %s", packages->directory, strerror(errno));
+        result = error_set(error, -errno, "the package can't be unpacked in %s: %s",
+                           packages->directory, strerror(errno));
     } else if ((fd = lock_folder(unpacking)) < 0) {
-        result = error_set(error, -EBUSY, "the package can't be unpacked in %s: the folder is in use", unpacking);
+        result = error_set(error, -EBUSY,
+                           "the package can't be unpacked in %s: the folder is in use", unpacking);
     } else {
         result = unpack(fd, file_name, data, bytes, error);
     }

@@ -1,6 +1,7 @@
 /*
- * The worker's cache of unpacked packages: a folder for each content hash, guarded (no path escapes, no bombs). An edge: libarchive,
- * the file system. It does not fetch: the caller brings the bytes.
+ * The worker's cache of unpacked packages: a folder for each content hash, guarded (no path
+ * escapes, no bombs). An edge: libarchive, the file system. It does not fetch: the caller brings
+ * the bytes.
  */
 #ifndef ENGENHO_WORKER_PACKAGES_H
 #define ENGENHO_WORKER_PACKAGES_H
@@ -13,13 +14,16 @@
 #include "common/error.h"
 
 #define PACKAGE_SHA256_BYTES 32
-#define PACKAGE_BYTES_MAX (64 * 1024 * 1024)          /* as uploaded */
+#define PACKAGE_BYTES_MAX (64 * 1024 * 1024) /* as uploaded */
 #define PACKAGE_UNPACKED_BYTES_MAX (512 * 1024 * 1024)
 #define PACKAGE_FILES_MAX 10000
 
 struct packages;
 
-/* `directory` is made when missing; half-unpacked folders of before are removed. Returns owned, or NULL with a sentence. */
+/*
+ * `directory` is made when missing; half-unpacked folders of before are removed. Returns owned, or
+ * NULL with a sentence.
+ */
 struct packages *packages_new(const char *directory, struct error *error);
 void packages_free(struct packages *packages);
 
@@ -27,11 +31,13 @@ void packages_free(struct packages *packages);
 const char *packages_find(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES]);
 
 /*
- * Unpack `data` (a name ending in .py is one file, else an archive that libarchive reads: zip, tar, tar.gz), which must have
- * this hash, and return its folder as packages_find does. Atomic: a crash leaves nothing half there.
- * Returns 0; -EBADMSG: another hash; -EINVAL: not an archive, a path that leaves the folder, a link; -EFBIG: too large; -ENOSPC: with a sentence.
+ * Unpack `data` (a name ending in .py is one file, else an archive that libarchive reads: zip, tar,
+ * tar.gz), which must have this hash, and return its folder as packages_find does. Atomic: a crash
+ * leaves nothing half there. Returns 0; -EBADMSG: another hash; -EINVAL: not an archive, a path
+ * that leaves the folder, a link; -EFBIG: too large; -ENOSPC: with a sentence.
  */
-MUST_CHECK int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES], const char *file_name,
-                              const void *data, size_t bytes, const char **ret_folder, struct error *error);
+MUST_CHECK int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES],
+                              const char *file_name, const void *data, size_t bytes,
+                              const char **ret_folder, struct error *error);
 
 #endif

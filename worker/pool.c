@@ -1,6 +1,7 @@
 /*
- * The pool: which interpreter gets a batch, how many there are, what is seen of them. One interpreter's life is in
- * pool_interpreter.c, its limits in pool_limits.c, its answers in pool_answers.c. Worker only.
+ * The pool: which interpreter gets a batch, how many there are, what is seen of them. One
+ * interpreter's life is in pool_interpreter.c, its limits in pool_limits.c, its answers in
+ * pool_answers.c. Worker only.
  */
 #include "worker/pool.h"
 
@@ -50,38 +51,47 @@ void pool_keep_ticking(struct pool *pool)
 static void make_metrics(struct pool *pool, struct metrics *metrics)
 {
     static const char *const reasons[EXIT_COUNT] = {
-        [EXIT_RECYCLE] = "recycle", [EXIT_CRASH] = "crash", [EXIT_SIGNAL] = "signal", [EXIT_TIMEOUT] = "timeout",
-        [EXIT_MEMORY] = "memory", [EXIT_CANCEL] = "cancel", [EXIT_ABANDON] = "abandon", [EXIT_START] = "start"};
-    pool->starts = metrics_series(metrics, "engenho_interpreter_starts_total", METRIC_VALUES(pool->agent));
+        [EXIT_RECYCLE] = "recycle", [EXIT_CRASH] = "crash",   [EXIT_SIGNAL] = "signal",
+        [EXIT_TIMEOUT] = "timeout", [EXIT_MEMORY] = "memory", [EXIT_CANCEL] = "cancel",
+        [EXIT_ABANDON] = "abandon", [EXIT_START] = "start"};
+    pool->starts =
+        metrics_series(metrics, "engenho_interpreter_starts_total", METRIC_VALUES(pool->agent));
     for (size_t i = EXIT_RECYCLE; i < EXIT_COUNT; i++) {
-        pool->exits[i] = metrics_series(metrics, "engenho_interpreter_exits_total", METRIC_VALUES(pool->agent, reasons[i]));
+        pool->exits[i] = metrics_series(metrics, "engenho_interpreter_exits_total",
+                                        METRIC_VALUES(pool->agent, reasons[i]));
     }
-    pool->start_duration =
-        metrics_series(metrics, "engenho_interpreter_start_duration_seconds", METRIC_VALUES(pool->agent));
-    pool->import_duration =
-        metrics_series(metrics, "engenho_interpreter_import_duration_seconds", METRIC_VALUES(pool->agent));
-    pool->stacks = metrics_series(metrics, "engenho_interpreter_captured_stacks_total", METRIC_VALUES(pool->agent));
+    pool->start_duration = metrics_series(metrics, "engenho_interpreter_start_duration_seconds",
+                                          METRIC_VALUES(pool->agent));
+    pool->import_duration = metrics_series(metrics, "engenho_interpreter_import_duration_seconds",
+                                           METRIC_VALUES(pool->agent));
+    pool->stacks = metrics_series(metrics, "engenho_interpreter_captured_stacks_total",
+                                  METRIC_VALUES(pool->agent));
 }
 
 static int check_options(const struct pool_options *options, struct error *error)
 {
     if (options->count < 1 || options->count > POOL_INTERPRETERS_MAX) {
-        return error_set(error, -EINVAL, "a worker has 1 to %d interpreters, not %u", POOL_INTERPRETERS_MAX, options->count);
+        return error_set(error, -EINVAL, "a worker has 1 to %d interpreters, not %u",
+                         POOL_INTERPRETERS_MAX, options->count);
     }
     if (access(options->interpreter, X_OK) < 0) {
-        return error_set(error, -errno, "the interpreter %s can't be run: %s: check --interpreter", options->interpreter,
-                         strerror(errno));
+        return error_set(error, -errno, "the interpreter %s can't be run: %s: check --interpreter",
+                         options->interpreter, strerror(errno));
     }
     if (access(options->python_library, R_OK | X_OK) < 0) {
-        return error_set(error, -errno, "the folder of Python packages %s can't be read: %s: check --python-library",
-                         options->python_library, strerror(errno));
+        return error_set(
+            error, -errno,
+            "the folder of Python packages %s can't be read: %s: check --python-library",
+            options->python_library, strerror(errno));
     }
     if (mkdir(options->work_directory, 0700) < 0 && errno != EEXIST) {
-        return error_set(error, -errno, "the work folder %s can't be made: %s: check --work-directory",
+        return error_set(error, -errno,
+                         "the work folder %s can't be made: %s: check --work-directory",
                          options->work_directory, strerror(errno));
     }
     if (access(options->work_directory, W_OK | X_OK) < 0) {
-        return error_set(error, -errno, "the work folder %s can't be written: %s: check --work-directory",
+        return error_set(error, -errno,
+                         "the work folder %s can't be written: %s: check --work-directory",
                          options->work_directory, strerror(errno));
     }
     return 0;
@@ -93,8 +103,8 @@ static char *absolute(const char *path)
     return real != NULL ? real : memory_copy_text(path);
 }
 
-struct pool *pool_new(struct event_base *base, const struct pool_options *options, const struct pool_callbacks *callbacks,
-                      void *context, struct error *error)
+struct pool *pool_new(struct event_base *base, const struct pool_options *options,
+                      const struct pool_callbacks *callbacks, void *context, struct error *error)
 {
     if (check_options(options, error) < 0) {
         return NULL;
@@ -102,7 +112,8 @@ struct pool *pool_new(struct event_base *base, const struct pool_options *option
     struct pool *pool = memory_new(1, sizeof(*pool));
     pool->base = base;
     pool->options = *options;
-    pool->options.kill_grace_us = options->kill_grace_us > 0 ? options->kill_grace_us : KILL_GRACE_US;
+    pool->options.kill_grace_us =
+        options->kill_grace_us > 0 ? options->kill_grace_us : KILL_GRACE_US;
     pool->callbacks = *callbacks;
     pool->context = context;
     /* Interpreters run in folders of their own. */
@@ -141,8 +152,7 @@ void pool_free(struct pool *pool)
     }
     struct held_code *told;
     struct held_code *next;
-    HASH_ITER(hh, pool->told, told, next)
-    {
+    HASH_ITER (hh, pool->told, told, next) {
         HASH_DEL(pool->told, told);
         free(told);
     }
@@ -189,8 +199,10 @@ static bool is_due(const struct interpreter *interpreter)
 {
     const struct pool_options *options = &interpreter->pool->options;
     return interpreter->retire || interpreter->slot >= interpreter->pool->wanted ||
-           (options->recycle_executions > 0 && interpreter->executed >= options->recycle_executions) ||
-           (options->recycle_age_us > 0 && clock_mono_us() - interpreter->started_mono_us >= options->recycle_age_us) ||
+           (options->recycle_executions > 0 &&
+            interpreter->executed >= options->recycle_executions) ||
+           (options->recycle_age_us > 0 &&
+            clock_mono_us() - interpreter->started_mono_us >= options->recycle_age_us) ||
            (options->recycle_rss_bytes > 0 && interpreter->rss_bytes >= options->recycle_rss_bytes);
 }
 
@@ -205,7 +217,8 @@ void pool_idle(struct pool *pool, struct interpreter *interpreter)
     }
 }
 
-static enum fit fit_of(const struct interpreter *interpreter, const struct pool_execution *executions, size_t count)
+static enum fit fit_of(const struct interpreter *interpreter,
+                       const struct pool_execution *executions, size_t count)
 {
     if (interpreter->state != INTERPRETER_IDLE) {
         return FIT_NONE;
@@ -226,14 +239,16 @@ static enum fit fit_of(const struct interpreter *interpreter, const struct pool_
     return FIT_EMPTY_OR_OTHER;
 }
 
-static struct interpreter *choose(struct pool *pool, const struct pool_execution *executions, size_t count, enum fit *ret_fit)
+static struct interpreter *choose(struct pool *pool, const struct pool_execution *executions,
+                                  size_t count, enum fit *ret_fit)
 {
     struct interpreter *best = NULL;
     *ret_fit = FIT_NONE;
     for (unsigned i = 0; i < POOL_INTERPRETERS_MAX && *ret_fit != FIT_LOADED; i++) {
         struct interpreter *interpreter = &pool->interpreters[i];
         enum fit fit = fit_of(interpreter, executions, count);
-        bool emptier = fit == *ret_fit && best != NULL && HASH_COUNT(interpreter->codes) < HASH_COUNT(best->codes);
+        bool emptier = fit == *ret_fit && best != NULL &&
+                       HASH_COUNT(interpreter->codes) < HASH_COUNT(best->codes);
         if (fit > *ret_fit || emptier) {
             best = interpreter;
             *ret_fit = fit;
@@ -251,7 +266,10 @@ int pool_submit(struct pool *pool, const struct pool_execution *executions, size
         return -EAGAIN;
     }
     if (fit == FIT_CONFLICT) {
-        /* Another version of the package: a fresh process, which gets the batch as soon as it is ready. */
+        /*
+         * Another version of the package: a fresh process, which gets the batch as soon as it is
+         * ready.
+         */
         metric_add(pool->exits[EXIT_RECYCLE], 1);
         interpreter_release(interpreter);
         interpreter_start(interpreter);
@@ -281,7 +299,8 @@ unsigned pool_live(const struct pool *pool)
     unsigned count = 0;
     for (unsigned i = 0; i < POOL_INTERPRETERS_MAX; i++) {
         enum interpreter_state state = pool->interpreters[i].state;
-        count += pool->interpreters[i].got_ready && (state == INTERPRETER_IDLE || state == INTERPRETER_BUSY);
+        count += pool->interpreters[i].got_ready &&
+                 (state == INTERPRETER_IDLE || state == INTERPRETER_BUSY);
     }
     return count;
 }
@@ -290,7 +309,8 @@ static struct interpreter *find(struct pool *pool, uint64_t number, struct task 
 {
     for (unsigned i = 0; i < POOL_INTERPRETERS_MAX; i++) {
         struct interpreter *interpreter = &pool->interpreters[i];
-        struct task *task = interpreter->task_left > 0 ? interpreter_task(interpreter, number) : NULL;
+        struct task *task =
+            interpreter->task_left > 0 ? interpreter_task(interpreter, number) : NULL;
         if (task != NULL && !task->answered) {
             *ret_task = task;
             return interpreter;
@@ -371,8 +391,9 @@ static void scrape_one(struct pool *pool, const struct interpreter *interpreter)
     }
     metric_set(metrics_series(pool->options.metrics, "engenho_interpreter_rss_bytes", labels),
                (double)process_rss_bytes(&interpreter->process));
-    metric_set(metrics_series(pool->options.metrics, "engenho_interpreter_cpu_seconds_total", labels),
-               process_cpu_seconds(&interpreter->process));
+    metric_set(
+        metrics_series(pool->options.metrics, "engenho_interpreter_cpu_seconds_total", labels),
+        process_cpu_seconds(&interpreter->process));
     metric_set(metrics_series(pool->options.metrics, "engenho_interpreter_uptime_seconds", labels),
                (double)(clock_mono_us() - interpreter->started_mono_us) / 1e6);
 }
@@ -381,9 +402,12 @@ void pool_scrape(struct pool *pool)
 {
     enum { STARTING, IDLE, BUSY, DRAINING, SHOWN };
     static const char *const names[SHOWN] = {"starting", "idle", "busy", "draining"};
-    static const int shown[] = {[INTERPRETER_OFF] = -1,           [INTERPRETER_WAITING] = STARTING,
-                                [INTERPRETER_STARTING] = STARTING, [INTERPRETER_IDLE] = IDLE,
-                                [INTERPRETER_BUSY] = BUSY,         [INTERPRETER_RETIRING] = DRAINING,
+    static const int shown[] = {[INTERPRETER_OFF] = -1,
+                                [INTERPRETER_WAITING] = STARTING,
+                                [INTERPRETER_STARTING] = STARTING,
+                                [INTERPRETER_IDLE] = IDLE,
+                                [INTERPRETER_BUSY] = BUSY,
+                                [INTERPRETER_RETIRING] = DRAINING,
                                 [INTERPRETER_DYING] = DRAINING};
     unsigned counts[SHOWN] = {0};
     for (unsigned i = 0; i < POOL_INTERPRETERS_MAX; i++) {
@@ -394,7 +418,8 @@ void pool_scrape(struct pool *pool)
         scrape_one(pool, &pool->interpreters[i]);
     }
     for (size_t i = 0; i < SHOWN; i++) {
-        metric_set(metrics_series(pool->options.metrics, "engenho_interpreters", METRIC_VALUES(pool->agent, names[i])),
+        metric_set(metrics_series(pool->options.metrics, "engenho_interpreters",
+                                  METRIC_VALUES(pool->agent, names[i])),
                    counts[i]);
     }
 }

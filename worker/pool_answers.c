@@ -1,5 +1,6 @@
 /*
- * What an interpreter sends, and what becomes of its executions when it dies: each is answered exactly once. Worker only.
+ * What an interpreter sends, and what becomes of its executions when it dies: each is answered
+ * exactly once. Worker only.
  */
 #include "worker/pool_interpreter.h"
 
@@ -28,7 +29,8 @@ struct verdict {
     char sentence[SENTENCE_BYTES];
 };
 
-static void describe_limit(const struct task *task, enum interpreter_exit reason, struct verdict *verdict)
+static void describe_limit(const struct task *task, enum interpreter_exit reason,
+                           struct verdict *verdict)
 {
     char text[DURATION_TEXT_BYTES];
     switch (reason) {
@@ -36,7 +38,8 @@ static void describe_limit(const struct task *task, enum interpreter_exit reason
         duration_print(task->code->time_limit_us, text);
         verdict->outcome = ENGENHO__OUTCOME__OUTCOME_TIMED_OUT;
         verdict->error_class = "TimeLimit";
-        snprintf(verdict->sentence, sizeof(verdict->sentence), "it ran longer than its time limit of %s", text);
+        snprintf(verdict->sentence, sizeof(verdict->sentence),
+                 "it ran longer than its time limit of %s", text);
         return;
     case EXIT_CANCEL:
         verdict->outcome = ENGENHO__OUTCOME__OUTCOME_CANCELLED;
@@ -46,7 +49,8 @@ static void describe_limit(const struct task *task, enum interpreter_exit reason
     case EXIT_MEMORY:
         verdict->outcome = ENGENHO__OUTCOME__OUTCOME_OUT_OF_MEMORY;
         verdict->error_class = "MemoryLimit";
-        snprintf(verdict->sentence, sizeof(verdict->sentence), "it used more memory than its limit of %llu MiB",
+        snprintf(verdict->sentence, sizeof(verdict->sentence),
+                 "it used more memory than its limit of %llu MiB",
                  (unsigned long long)(task->code->memory_limit_bytes >> 20));
         return;
     default:
@@ -76,7 +80,8 @@ static void take_finished(struct interpreter *self, struct task *task, Engenho__
     interpreter_tell_started(self, task, finished->start_us - (clock_unix_us() - clock_mono_us()));
     struct verdict verdict;
     bool failed = finished->outcome == ENGENHO__OUTCOME__OUTCOME_FAILED;
-    bool no_memory = failed && task->code->memory_limit_bytes > 0 && strcmp(finished->error_class, "MemoryError") == 0;
+    bool no_memory = failed && task->code->memory_limit_bytes > 0 &&
+                     strcmp(finished->error_class, "MemoryError") == 0;
     self->retire = self->retire || no_memory;
     if (failed && (no_memory || self->interrupted == task->number)) {
         describe_limit(task, no_memory ? EXIT_MEMORY : self->reason, &verdict);
@@ -187,7 +192,10 @@ static bool take_message(struct interpreter *self, Engenho__ToWorker *message)
     return true;
 }
 
-/* Whole frames that have arrived. Returns 0, or -EBADMSG: what came is not what an interpreter says. */
+/*
+ * Whole frames that have arrived. Returns 0, or -EBADMSG: what came is not what an interpreter
+ * says.
+ */
 static int take_frames(struct interpreter *self)
 {
     struct pool *pool = self->pool;
@@ -199,13 +207,15 @@ static int take_frames(struct interpreter *self)
         size_t bytes;
         size_t frame_bytes;
         struct buf *in = &self->process.in;
-        result = frame_next(in->data + taken, in->length - taken, PROCESS_FRAME_BYTES_MAX, &payload, &bytes, &frame_bytes);
+        result = frame_next(in->data + taken, in->length - taken, PROCESS_FRAME_BYTES_MAX, &payload,
+                            &bytes, &frame_bytes);
         if (result <= 0) {
             break;
         }
         taken += frame_bytes;
         arena_reset(&pool->arena);
-        Engenho__ToWorker *message = engenho__to_worker__unpack(&pool->arena.allocator, bytes, payload);
+        Engenho__ToWorker *message =
+            engenho__to_worker__unpack(&pool->arena.allocator, bytes, payload);
         bool good = message != NULL && take_message(self, message);
         if (self->generation != generation) {
             return 0;
@@ -228,7 +238,8 @@ void interpreter_read(struct interpreter *self)
         return;
     }
     if (result < 0) {
-        log_warn("an interpreter sent what is not an answer; it is killed", LOG_INT("slot", self->slot));
+        log_warn("an interpreter sent what is not an answer; it is killed",
+                 LOG_INT("slot", self->slot));
         event_del(self->readable);
         interpreter_kill(self, EXIT_CRASH);
         return;
@@ -261,13 +272,17 @@ static void take_unsent(struct interpreter *self)
         return;
     }
     arena_reset(&self->pool->arena);
-    Engenho__ToWorker *message = engenho__to_worker__unpack(&self->pool->arena.allocator, bytes, shared->answers);
+    Engenho__ToWorker *message =
+        engenho__to_worker__unpack(&self->pool->arena.allocator, bytes, shared->answers);
     for (size_t i = 0; message != NULL && i < message->n_answers; i++) {
         (void)take_answer(self, message->answers[i]);
     }
 }
 
-/* What had arrived, or was on its way, when it died. It is past any kill: a partial frame stays one. */
+/*
+ * What had arrived, or was on its way, when it died. It is past any kill: a partial frame stays
+ * one.
+ */
 static void take_rest(struct interpreter *self)
 {
     while (process_receive(&self->process) == 0) {
@@ -284,7 +299,8 @@ static void answer_crashed(struct interpreter *self, struct task *task, const ch
     struct verdict verdict;
     describe_limit(task, self->reason, &verdict);
     if (verdict.sentence[0] == '\0') {
-        snprintf(verdict.sentence, sizeof(verdict.sentence), "the interpreter %s while the method ran", how);
+        snprintf(verdict.sentence, sizeof(verdict.sentence),
+                 "the interpreter %s while the method ran", how);
     }
     Engenho__Finished finished = ENGENHO__FINISHED__INIT;
     struct buf output;
@@ -298,7 +314,8 @@ static void answer_crashed(struct interpreter *self, struct task *task, const ch
     finished.error_class = (char *)verdict.error_class;
     finished.error = verdict.sentence;
     finished.end_us = clock_unix_us();
-    finished.start_us = finished.end_us - (since_us > 0 && since_us <= now_us ? now_us - since_us : 0);
+    finished.start_us =
+        finished.end_us - (since_us > 0 && since_us <= now_us ? now_us - since_us : 0);
     finished.output.data = output.data;
     finished.output.len = output.length;
     finished.output_truncated = truncated;
@@ -332,12 +349,17 @@ static void fail_loading(struct interpreter *self, uint32_t number, const char *
 static const char *reason_of(struct interpreter *self, int status)
 {
     static const char *const names[EXIT_COUNT] = {
-        [EXIT_RECYCLE] = "recycle", [EXIT_CRASH] = "crash", [EXIT_SIGNAL] = "signal", [EXIT_TIMEOUT] = "timeout",
-        [EXIT_MEMORY] = "memory", [EXIT_CANCEL] = "cancel", [EXIT_ABANDON] = "abandon", [EXIT_START] = "start"};
+        [EXIT_RECYCLE] = "recycle", [EXIT_CRASH] = "crash",   [EXIT_SIGNAL] = "signal",
+        [EXIT_TIMEOUT] = "timeout", [EXIT_MEMORY] = "memory", [EXIT_CANCEL] = "cancel",
+        [EXIT_ABANDON] = "abandon", [EXIT_START] = "start"};
     if (self->reason == EXIT_NONE) {
         bool by_signal = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-        bool left = self->got_ready && WIFEXITED(status) && WEXITSTATUS(status) == 0 && self->task_left == 0;
-        self->reason = left ? EXIT_RECYCLE : !self->got_ready ? EXIT_START : by_signal ? EXIT_SIGNAL : EXIT_CRASH;
+        bool left = self->got_ready && WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+                    self->task_left == 0;
+        self->reason = left               ? EXIT_RECYCLE
+                       : !self->got_ready ? EXIT_START
+                       : by_signal        ? EXIT_SIGNAL
+                                          : EXIT_CRASH;
     }
     metric_add(self->pool->exits[self->reason], 1);
     return names[self->reason];
@@ -374,8 +396,9 @@ static void say_failed_start(struct interpreter *self, int status)
     while (said.length > 0 && said.data[said.length - 1] == '\n') {
         said.data[--said.length] = '\0';
     }
-    log_warn("an interpreter ended before it was ready", LOG_INT("slot", self->slot), LOG_TEXT("how", how),
-             LOG_TEXT("said", said.length > 0 ? (char *)said.data : ""), LOG_INT("failed_in_a_row", self->pool->failed_starts));
+    log_warn("an interpreter ended before it was ready", LOG_INT("slot", self->slot),
+             LOG_TEXT("how", how), LOG_TEXT("said", said.length > 0 ? (char *)said.data : ""),
+             LOG_INT("failed_in_a_row", self->pool->failed_starts));
     buf_release(&said);
 }
 
@@ -389,7 +412,8 @@ void interpreter_settle(struct interpreter *self, int status)
     if (self->reason != EXIT_RECYCLE && self->reason != EXIT_ABANDON && ready) {
         char how[64];
         child_describe(status, how);
-        log_info("an interpreter ended", LOG_INT("slot", self->slot), LOG_TEXT("reason", reason), LOG_TEXT("how", how));
+        log_info("an interpreter ended", LOG_INT("slot", self->slot), LOG_TEXT("reason", reason),
+                 LOG_TEXT("how", how));
     }
     if (self->stack_number != 0 && pool->callbacks.stack != NULL) {
         pool->callbacks.stack(pool->context, self->stack_number, NULL);

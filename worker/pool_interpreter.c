@@ -1,6 +1,6 @@
 /*
- * One interpreter's life: started, given batches, retired, killed, replaced. Limits are in pool_limits.c, answers in pool_answers.c,
- * which interpreter gets a batch in pool.c. Worker only.
+ * One interpreter's life: started, given batches, retired, killed, replaced. Limits are in
+ * pool_limits.c, answers in pool_answers.c, which interpreter gets a batch in pool.c. Worker only.
  */
 #include "worker/pool_interpreter.h"
 
@@ -17,7 +17,10 @@
 
 #define BACKOFF_FIRST_US 200000
 #define BACKOFF_MAX_US 5000000
-/* A batch frame is closed when it passes this; one execution may be larger, up to a frame's maximum. */
+/*
+ * A batch frame is closed when it passes this; one execution may be larger, up to a frame's
+ * maximum.
+ */
 #define BATCH_BYTES_SOFT (8 * 1024 * 1024)
 #define STACK_BYTES_MAX (256 * 1024)
 
@@ -40,8 +43,7 @@ static void forget_codes(struct held_code **codes)
 {
     struct held_code *held;
     struct held_code *next;
-    HASH_ITER(hh, *codes, held, next)
-    {
+    HASH_ITER (hh, *codes, held, next) {
         HASH_DEL(*codes, held);
         free(held);
     }
@@ -135,7 +137,8 @@ static void on_stack(evutil_socket_t fd, short what, void *context)
     self->stack_number = 0;
     if (number != 0 && self->pool->callbacks.stack != NULL) {
         metric_add(self->pool->stacks, 1);
-        self->pool->callbacks.stack(self->pool->context, number, self->stack.length > 0 ? (char *)self->stack.data : "");
+        self->pool->callbacks.stack(self->pool->context, number,
+                                    self->stack.length > 0 ? (char *)self->stack.data : "");
     }
     buf_clear(&self->stack);
 }
@@ -146,10 +149,11 @@ static bool watch_events(struct interpreter *self)
     self->readable = event_new(base, self->process.fd, EV_READ | EV_PERSIST, on_readable, self);
     self->writable = event_new(base, self->process.fd, EV_WRITE, on_writable, self);
     self->ended = event_new(base, self->process.pid_fd, EV_READ | EV_PERSIST, on_ended, self);
-    self->stack_readable = event_new(base, self->process.stack_fd, EV_READ | EV_PERSIST, on_stack, self);
-    return self->readable != NULL && self->writable != NULL && self->ended != NULL && self->stack_readable != NULL &&
-           event_add(self->readable, NULL) == 0 && event_add(self->ended, NULL) == 0 &&
-           event_add(self->stack_readable, NULL) == 0;
+    self->stack_readable =
+        event_new(base, self->process.stack_fd, EV_READ | EV_PERSIST, on_stack, self);
+    return self->readable != NULL && self->writable != NULL && self->ended != NULL &&
+           self->stack_readable != NULL && event_add(self->readable, NULL) == 0 &&
+           event_add(self->ended, NULL) == 0 && event_add(self->stack_readable, NULL) == 0;
 }
 
 void interpreter_start(struct interpreter *self)
@@ -157,8 +161,9 @@ void interpreter_start(struct interpreter *self)
     struct pool *pool = self->pool;
     struct error error = {{0}};
     char *directory = memory_print("%s/interpreter-%u", pool->work_directory, self->slot);
-    struct process_options options = {
-        .program = pool->interpreter_path, .python_library = pool->python_library, .directory = directory};
+    struct process_options options = {.program = pool->interpreter_path,
+                                      .python_library = pool->python_library,
+                                      .directory = directory};
     process_init(&self->process);
     buf_init(&self->stack, STACK_BYTES_MAX);
     self->generation++;
@@ -189,7 +194,8 @@ void interpreter_start(struct interpreter *self)
 void interpreter_retire(struct interpreter *self)
 {
     self->retire = true;
-    if (self->state == INTERPRETER_IDLE || (self->state == INTERPRETER_STARTING && self->task_count == 0)) {
+    if (self->state == INTERPRETER_IDLE ||
+        (self->state == INTERPRETER_STARTING && self->task_count == 0)) {
         self->reason = EXIT_RECYCLE;
         set_state(self, INTERPRETER_RETIRING);
         process_finish(&self->process);
@@ -265,7 +271,8 @@ static int append_load(struct interpreter *self, const struct pool_code *code)
     return 0;
 }
 
-static int append_executions(struct interpreter *self, Engenho__Execution **executions, size_t count)
+static int append_executions(struct interpreter *self, Engenho__Execution **executions,
+                             size_t count)
 {
     Engenho__ToInterpreter message = ENGENHO__TO_INTERPRETER__INIT;
     Engenho__Batch batch = ENGENHO__BATCH__INIT;
@@ -276,7 +283,8 @@ static int append_executions(struct interpreter *self, Engenho__Execution **exec
     return append_message(self, &message);
 }
 
-static int append_batch(struct interpreter *self, const struct pool_execution *executions, size_t count)
+static int append_batch(struct interpreter *self, const struct pool_execution *executions,
+                        size_t count)
 {
     Engenho__Execution copies[POOL_BATCH_MAX];
     Engenho__Execution *pointers[POOL_BATCH_MAX];
@@ -287,7 +295,8 @@ static int append_batch(struct interpreter *self, const struct pool_execution *e
         copies[i].number = executions[i].number;
         copies[i].code = executions[i].code->number;
         pointers[i] = &copies[i];
-        size_t size = copies[i].event_bytes.len + strlen(copies[i].user_cache_json) + strlen(copies[i].last_executed_json);
+        size_t size = copies[i].event_bytes.len + strlen(copies[i].user_cache_json) +
+                      strlen(copies[i].last_executed_json);
         for (size_t p = 0; p < copies[i].n_parameters; p++) {
             size += strlen(copies[i].parameters[p]->json);
         }
@@ -304,7 +313,8 @@ static int append_batch(struct interpreter *self, const struct pool_execution *e
     return append_executions(self, pointers + first, count - first);
 }
 
-static void take_tasks(struct interpreter *self, const struct pool_execution *executions, size_t count)
+static void take_tasks(struct interpreter *self, const struct pool_execution *executions,
+                       size_t count)
 {
     uint64_t limit = 0;
     bool limited = true;
@@ -318,11 +328,15 @@ static void take_tasks(struct interpreter *self, const struct pool_execution *ex
     self->task_next = 0;
     self->interrupted = 0;
     self->kill_at_us = 0;
-    /* A backstop for what allocates faster than anybody watches; what is watched is resident memory. */
+    /*
+     * A backstop for what allocates faster than anybody watches; what is watched is resident
+     * memory.
+     */
     process_limit_data(&self->process, limited ? limit + limit / 2 + 64 * 1024 * 1024 : 0);
 }
 
-int interpreter_give(struct interpreter *self, const struct pool_execution *executions, size_t count)
+int interpreter_give(struct interpreter *self, const struct pool_execution *executions,
+                     size_t count)
 {
     int result = 0;
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -350,7 +364,8 @@ struct task *interpreter_task(struct interpreter *self, uint64_t number)
 {
     /* Answers come in the batch's order. */
     for (size_t i = 0; i < self->task_count; i++) {
-        size_t at = self->task_next + i < self->task_count ? self->task_next + i : self->task_next + i - self->task_count;
+        size_t at = self->task_next + i < self->task_count ? self->task_next + i
+                                                           : self->task_next + i - self->task_count;
         if (self->tasks[at].number == number) {
             self->task_next = at;
             return &self->tasks[at];
@@ -366,7 +381,8 @@ void interpreter_tell_started(struct interpreter *self, struct task *task, int64
         if (self->pool->callbacks.started != NULL) {
             int64_t now_us = clock_mono_us();
             int64_t since = since_mono_us > 0 && since_mono_us <= now_us ? since_mono_us : now_us;
-            self->pool->callbacks.started(self->pool->context, task->number, clock_unix_us() - (now_us - since));
+            self->pool->callbacks.started(self->pool->context, task->number,
+                                          clock_unix_us() - (now_us - since));
         }
     }
 }

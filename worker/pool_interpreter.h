@@ -1,6 +1,7 @@
 /*
- * One interpreter of the pool: its state, the codes it holds, the batch it is at work on, and how each execution of it ends.
- * Shared by pool.c, pool_interpreter.c and pool_limits.c; nobody else includes it. Worker only.
+ * One interpreter of the pool: its state, the codes it holds, the batch it is at work on, and how
+ * each execution of it ends. Shared by pool.c, pool_interpreter.c and pool_limits.c; nobody else
+ * includes it. Worker only.
  */
 #ifndef ENGENHO_WORKER_POOL_INTERPRETER_H
 #define ENGENHO_WORKER_POOL_INTERPRETER_H
@@ -19,7 +20,10 @@
 #define POOL_INTERPRETERS_MAX 64
 #define POOL_TICK_US 20000
 #define POOL_START_LIMIT_US (30 * INT64_C(1000000))
-/* Importing a package may take this long, and being neither running nor done this long means that it hangs. */
+/*
+ * Importing a package may take this long, and being neither running nor done this long means that
+ * it hangs.
+ */
 #define POOL_IMPORT_LIMIT_US (60 * INT64_C(1000000))
 #define POOL_STUCK_LIMIT_US (10 * INT64_C(1000000))
 #define POOL_RETIRE_LIMIT_US (1 * INT64_C(1000000))
@@ -35,7 +39,16 @@ enum interpreter_state {
 };
 
 enum interpreter_exit {
-    EXIT_NONE, EXIT_RECYCLE, EXIT_CRASH, EXIT_SIGNAL, EXIT_TIMEOUT, EXIT_MEMORY, EXIT_CANCEL, EXIT_ABANDON, EXIT_START, EXIT_COUNT
+    EXIT_NONE,
+    EXIT_RECYCLE,
+    EXIT_CRASH,
+    EXIT_SIGNAL,
+    EXIT_TIMEOUT,
+    EXIT_MEMORY,
+    EXIT_CANCEL,
+    EXIT_ABANDON,
+    EXIT_START,
+    EXIT_COUNT
 };
 
 /* An execution of the batch. */
@@ -63,9 +76,10 @@ struct interpreter {
     struct event *readable, *writable, *ended, *stack_readable;
     struct held_code *codes;
     struct task tasks[POOL_BATCH_MAX];
-    size_t task_count, task_left, task_next; /* task_next: where the next answer is looked for first */
-    uint64_t generation;        /* of the process: callbacks may have replaced it */
-    bool retire;                /* when idle */
+    /* task_next: where the next answer is looked for first */
+    size_t task_count, task_left, task_next;
+    uint64_t generation; /* of the process: callbacks may have replaced it */
+    bool retire;         /* when idle */
     bool got_ready;
     uint64_t executed;
     int64_t started_mono_us, start_at_us, state_since_us, stuck_since_us, rss_at_us;
@@ -85,13 +99,13 @@ struct pool {
     char *interpreter_path, *python_library, *work_directory, *agent;
     struct pool_callbacks callbacks;
     void *context;
-    unsigned wanted;            /* interpreters */
+    unsigned wanted; /* interpreters */
     struct interpreter interpreters[POOL_INTERPRETERS_MAX];
-    struct held_code *told;     /* codes that `loaded` was called for */
+    struct held_code *told; /* codes that `loaded` was called for */
     struct event *tick;
     bool ticking;
     bool answered_ping;
-    unsigned failed_starts;     /* in a row */
+    unsigned failed_starts; /* in a row */
     struct metric *starts, *exits[EXIT_COUNT], *start_duration, *import_duration, *stacks;
     struct arena arena;
 };
@@ -108,8 +122,12 @@ void interpreter_kill(struct interpreter *self, enum interpreter_exit reason);
 bool interpreter_conflicts(const struct interpreter *self, const struct pool_code *code);
 /* Whether it has loaded, or is loading, the code. */
 struct held_code *interpreter_holds(const struct interpreter *self, uint32_t code);
-/* Queue the batch, and the codes it needs. Returns 0, or -EMSGSIZE: too large; then nothing has changed. */
-MUST_CHECK int interpreter_give(struct interpreter *self, const struct pool_execution *executions, size_t count);
+/*
+ * Queue the batch, and the codes it needs. Returns 0, or -EMSGSIZE: too large; then nothing has
+ * changed.
+ */
+MUST_CHECK int interpreter_give(struct interpreter *self, const struct pool_execution *executions,
+                                size_t count);
 /* Free the process and everything it held, without callbacks. */
 void interpreter_release(struct interpreter *self);
 struct task *interpreter_task(struct interpreter *self, uint64_t number);
@@ -119,7 +137,8 @@ void interpreter_tell_started(struct interpreter *self, struct task *task, int64
 /* pool_limits.c: look at one interpreter's clock and memory. */
 void interpreter_watch(struct interpreter *self, int64_t now_us);
 /* Send SIGINT to what runs; SIGKILL follows after the grace. */
-void interpreter_interrupt(struct interpreter *self, uint64_t number, enum interpreter_exit reason, int64_t now_us);
+void interpreter_interrupt(struct interpreter *self, uint64_t number, enum interpreter_exit reason,
+                           int64_t now_us);
 
 /* pool_answers.c: what an interpreter sends, and what is left when it dies. */
 void interpreter_read(struct interpreter *self);
@@ -128,7 +147,9 @@ void interpreter_settle(struct interpreter *self, int status);
 
 /* pool.c */
 void pool_keep_ticking(struct pool *pool);
-/* Its process is gone: start another if it is still wanted, after the back-off while starts fail. */
+/*
+ * Its process is gone: start another if it is still wanted, after the back-off while starts fail.
+ */
 void pool_replace(struct pool *pool, struct interpreter *self);
 /* An interpreter has nothing to do: let it retire, or tell that it is free. */
 void pool_idle(struct pool *pool, struct interpreter *self);

@@ -1,12 +1,14 @@
 /*
- * Limits, enforced from outside: time, memory, and patience with an interpreter that does nothing. Everything is looked at
- * every POOL_TICK_US while anything runs; the interpreter says in shared memory what runs and since when. Worker only.
+ * Limits, enforced from outside: time, memory, and patience with an interpreter that does nothing.
+ * Everything is looked at every POOL_TICK_US while anything runs; the interpreter says in shared
+ * memory what runs and since when. Worker only.
  */
 #include "worker/pool_interpreter.h"
 
 #define RSS_EVERY_US 100000
 
-void interpreter_interrupt(struct interpreter *self, uint64_t number, enum interpreter_exit reason, int64_t now_us)
+void interpreter_interrupt(struct interpreter *self, uint64_t number, enum interpreter_exit reason,
+                           int64_t now_us)
 {
     self->interrupted = number;
     self->reason = reason;
@@ -27,7 +29,8 @@ static void watch_memory(struct interpreter *self, uint64_t limit, int64_t now_u
     }
 }
 
-static void watch_task(struct interpreter *self, struct task *task, int64_t since_us, int64_t now_us)
+static void watch_task(struct interpreter *self, struct task *task, int64_t since_us,
+                       int64_t now_us)
 {
     interpreter_tell_started(self, task, since_us);
     if (self->state != INTERPRETER_BUSY) {

@@ -1,6 +1,6 @@
 /*
- * The metrics of interpreters. state: starting, idle, busy, draining. reason: recycle, crash, signal, timeout, memory, cancel,
- * abandon, start (it did not get ready). Worker only.
+ * The metrics of interpreters. state: starting, idle, busy, draining. reason: recycle, crash,
+ * signal, timeout, memory, cancel, abandon, start (it did not get ready). Worker only.
  */
 #include "worker/pool_metrics.h"
 

@@ -1,5 +1,6 @@
 /*
- * One interpreter process. Not what it is given to do (pool_interpreter.c), not which one is chosen (pool.c). Worker only.
+ * One interpreter process. Not what it is given to do (pool_interpreter.c), not which one is chosen
+ * (pool.c). Worker only.
  */
 #include "worker/pool_process.h"
 
@@ -63,8 +64,9 @@ static int make_directory(const char *directory, struct error *error)
 {
     nftw(directory, remove_entry, TREE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
-        return error_set(error, -errno, "can't make the interpreter's folder %s: %s: check --work-directory", directory,
-                         strerror(errno));
+        return error_set(error, -errno,
+                         "can't make the interpreter's folder %s: %s: check --work-directory",
+                         directory, strerror(errno));
     }
     return 0;
 }
@@ -81,7 +83,8 @@ static char **make_environment(const char *directory)
     bool has_threads = false;
     for (size_t i = 0; i < count; i++) {
         const char *entry = environ[i];
-        bool ours = strncmp(entry, "ENGENHO_", 8) == 0 || strncmp(entry, "PYTHON", 6) == 0 || strncmp(entry, "TMPDIR=", 7) == 0;
+        bool ours = strncmp(entry, "ENGENHO_", 8) == 0 || strncmp(entry, "PYTHON", 6) == 0 ||
+                    strncmp(entry, "TMPDIR=", 7) == 0;
         has_threads = has_threads || strncmp(entry, "OPENBLAS_NUM_THREADS=", 21) == 0;
         if (!ours) {
             environment[kept++] = memory_copy_text(entry);
@@ -125,10 +128,14 @@ static int make_ends(struct process *process, struct ends *ends)
     }
     process->capture_fd = pair[0];
     ends->output = pair[1];
-    /* The reader's description is the interpreter's too: both read without blocking. The writers are scripts: they block. */
+    /*
+     * The reader's description is the interpreter's too: both read without blocking. The writers
+     * are scripts: they block.
+     */
     (void)!fcntl(pair[1], F_SETPIPE_SZ, PIPE_BYTES);
     ends->capture = fcntl(process->capture_fd, F_DUPFD_CLOEXEC, 0);
-    if (fcntl(process->capture_fd, F_SETFL, O_NONBLOCK) < 0 || ends->capture < 0 || pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0) {
+    if (fcntl(process->capture_fd, F_SETFL, O_NONBLOCK) < 0 || ends->capture < 0 ||
+        pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0) {
         return -errno;
     }
     process->stack_fd = pair[0];
@@ -137,7 +144,8 @@ static int make_ends(struct process *process, struct ends *ends)
     if (ends->memory < 0 || ftruncate(ends->memory, sizeof(struct shared)) < 0) {
         return -errno;
     }
-    void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, ends->memory, 0);
+    void *memory =
+        mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, ends->memory, 0);
     if (memory == MAP_FAILED) {
         return -errno;
     }
@@ -155,15 +163,18 @@ static int send_hello(struct process *process, const struct ends *ends)
     uint8_t frame[FRAME_HEADER_BYTES + 16];
     size_t bytes = engenho__to_interpreter__pack(&message, frame + FRAME_HEADER_BYTES);
     frame_header(frame, (uint32_t)bytes);
-    int fds[SHARED_FD_COUNT] = {
-        [SHARED_FD_MEMORY] = ends->memory, [SHARED_FD_CAPTURE] = ends->capture, [SHARED_FD_STACK] = ends->stack};
+    int fds[SHARED_FD_COUNT] = {[SHARED_FD_MEMORY] = ends->memory,
+                                [SHARED_FD_CAPTURE] = ends->capture,
+                                [SHARED_FD_STACK] = ends->stack};
     union {
         struct cmsghdr align;
         char room[CMSG_SPACE(sizeof(fds))];
     } control = {.room = {0}};
     struct iovec part = {frame, FRAME_HEADER_BYTES + bytes};
-    struct msghdr header = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr header = {.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
+                            .msg_controllen = sizeof(control)};
     struct cmsghdr *first = CMSG_FIRSTHDR(&header);
     first->cmsg_level = SOL_SOCKET;
     first->cmsg_type = SCM_RIGHTS;
@@ -172,10 +183,11 @@ static int send_hello(struct process *process, const struct ends *ends)
     return sendmsg(process->fd, &header, MSG_NOSIGNAL) == (ssize_t)part.iov_len ? 0 : -EIO;
 }
 
-static int start_child(struct process *process, const struct process_options *options, const struct ends *ends,
-                       struct error *error)
+static int start_child(struct process *process, const struct process_options *options,
+                       const struct ends *ends, struct error *error)
 {
-    char *arguments[] = {(char *)"engenho-interpreter", (char *)"--library", (char *)options->python_library, NULL};
+    char *arguments[] = {(char *)"engenho-interpreter", (char *)"--library",
+                         (char *)options->python_library, NULL};
     char **environment = make_environment(options->directory);
     struct child_options child = {.path = options->program,
                                   .argv = arguments,
@@ -193,13 +205,16 @@ static int start_child(struct process *process, const struct process_options *op
     }
     process->pid_fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
     if (process->pid_fd < 0) {
-        return error_set(error, -errno, "can't watch the interpreter's process: %s: Linux 5.3 or newer is needed", strerror(errno));
+        return error_set(error, -errno,
+                         "can't watch the interpreter's process: %s: Linux 5.3 or newer is needed",
+                         strerror(errno));
     }
     fcntl(process->pid_fd, F_SETFD, FD_CLOEXEC);
     return 0;
 }
 
-int process_start(struct process *process, const struct process_options *options, struct error *error)
+int process_start(struct process *process, const struct process_options *options,
+                  struct error *error)
 {
     struct ends ends = {-1, -1, -1, -1, -1};
     int result = make_directory(options->directory, error);
@@ -248,7 +263,8 @@ int process_send(struct process *process)
     size_t sent = 0;
     int result = 0;
     while (sent < process->out.length) {
-        ssize_t bytes = send(process->fd, process->out.data + sent, process->out.length - sent, MSG_NOSIGNAL);
+        ssize_t bytes =
+            send(process->fd, process->out.data + sent, process->out.length - sent, MSG_NOSIGNAL);
         if (bytes >= 0) {
             sent += (size_t)bytes;
         } else if (errno != EINTR) {
@@ -337,7 +353,9 @@ void process_limit_data(struct process *process, uint64_t bytes)
     if (prlimit(process->pid, RLIMIT_DATA, NULL, &limit) < 0) {
         return;
     }
-    limit.rlim_cur = bytes == 0 || (limit.rlim_max != RLIM_INFINITY && bytes > limit.rlim_max) ? limit.rlim_max : bytes;
+    limit.rlim_cur = bytes == 0 || (limit.rlim_max != RLIM_INFINITY && bytes > limit.rlim_max)
+                         ? limit.rlim_max
+                         : bytes;
     if (prlimit(process->pid, RLIMIT_DATA, &limit, NULL) == 0) {
         process->data_limit_bytes = bytes;
     }
@@ -377,8 +395,8 @@ double process_cpu_seconds(const struct process *process)
     }
     /* The second field is the program's name, in parentheses, and may hold anything. */
     const char *after = strrchr(text, ')');
-    if (after == NULL ||
-        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system_ticks) != 2) {
+    if (after == NULL || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+                                &user, &system_ticks) != 2) {
         return 0;
     }
     return (double)(user + system_ticks) / (double)sysconf(_SC_CLK_TCK);

@@ -1,6 +1,6 @@
 /*
- * Finished records into transactions: two that alternate, one commit after the other; what was aborted is published again in
- * order (DESIGN section 4).
+ * Finished records into transactions: two that alternate, one commit after the other; what was
+ * aborted is published again in order (DESIGN section 4).
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,9 +12,9 @@
 #include "worker/commit_metadata.h"
 #include "worker/engine_parts.h"
 
-#define OFFSETS_ALONE_US SECOND_US      /* between commits of offsets with nothing else */
-#define AGAIN_US 1000                   /* until a full queue is tried again */
-#define PAUSE_US 100000                 /* after an abort */
+#define OFFSETS_ALONE_US SECOND_US /* between commits of offsets with nothing else */
+#define AGAIN_US 1000              /* until a full queue is tried again */
+#define PAUSE_US 100000            /* after an abort */
 
 void publisher_init(struct publisher *publisher)
 {
@@ -56,8 +56,7 @@ static bool wants_transaction(struct engine *engine, int64_t *ret_us)
         return true;
     }
     *ret_us = INT64_MAX;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         if (lane->state == LANE_TAKING || lane->state == LANE_CLOSED) {
             continue;
         }
@@ -75,9 +74,9 @@ static bool wants_transaction(struct engine *engine, int64_t *ret_us)
 static bool has_urgent_lane(const struct engine *engine)
 {
     const struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
-        if (lane->urgent && lane->state != LANE_TAKING && (lane->state != LANE_CLOSING || is_closing(lane))) {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
+        if (lane->urgent && lane->state != LANE_TAKING &&
+            (lane->state != LANE_CLOSING || is_closing(lane))) {
             return true;
         }
     }
@@ -123,7 +122,8 @@ static int fill_record(struct engine *engine, unsigned producer, struct record *
 static bool must_be_held(const struct record *record)
 {
     const struct lane *lane = record->lane;
-    if (lane == NULL || (STAILQ_EMPTY(&lane->held) && (record->from_later || lane_map_fits(lane)))) {
+    if (lane == NULL ||
+        (STAILQ_EMPTY(&lane->held) && (record->from_later || lane_map_fits(lane)))) {
         return false;
     }
     return record->from_later || record->offset != offsets_position(&lane->input);
@@ -213,16 +213,15 @@ static void build_commits(struct engine *engine, unsigned producer)
     struct transaction *transaction = &engine->publisher.transactions[producer];
     struct lane *lane;
     size_t count = 0;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         count++;
     }
     transaction->commits = memory_new(count + 1, sizeof *transaction->commits);
     transaction->commit_count = transaction->lane_states = 0;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         bool wants = lane->dirty || lane->later_dirty || lane->urgent;
-        if (lane->state == LANE_TAKING || lane->state == LANE_CLOSED || (!wants && !lane->touched[producer])) {
+        if (lane->state == LANE_TAKING || lane->state == LANE_CLOSED ||
+            (!wants && !lane->touched[producer])) {
             continue;
         }
         struct lane_commit *commit = &transaction->commits[transaction->commit_count++];
@@ -291,7 +290,10 @@ static bool begin(struct engine *engine, unsigned producer)
     return true;
 }
 
-/* Fill the transaction and commit it when it is time. Returns when to look again; INT64_MAX: it was handed over. */
+/*
+ * Fill the transaction and commit it when it is time. Returns when to look again; INT64_MAX: it was
+ * handed over.
+ */
 static int64_t serve(struct engine *engine, unsigned producer)
 {
     struct publisher *publisher = &engine->publisher;
@@ -301,7 +303,8 @@ static int64_t serve(struct engine *engine, unsigned producer)
         if (has_urgent_lane(engine)) {
             close_soon(engine, transaction);
         }
-        if (transaction->count < engine->options.results_per_commit && engine->now_us < transaction->close_us) {
+        if (transaction->count < engine->options.results_per_commit &&
+            engine->now_us < transaction->close_us) {
             return transaction->close_us;
         }
         build_commits(engine, producer);
@@ -318,7 +321,8 @@ static int64_t serve(struct engine *engine, unsigned producer)
     transaction->state = TRANSACTION_BUSY;
     publisher->turn = 1 - producer;
     publisher->offsets_due_us = engine->now_us + OFFSETS_ALONE_US;
-    engine->port.txn_commit(engine->port.context, producer, transaction->commits, transaction->commit_count);
+    engine->port.txn_commit(engine->port.context, producer, transaction->commits,
+                            transaction->commit_count);
     return INT64_MAX;
 }
 
@@ -370,7 +374,8 @@ static void settle_lane(struct engine *engine, const struct lane_commit *commit)
     } else if (commit->clean && lane->state == LANE_CLOSING) {
         lane->state = LANE_CLOSED;
         engine->port.lane_closed(engine->port.context, lane);
-    } else if (commit->suspect && lane->suspect != NULL && !lane->suspect_committed && lane->state == LANE_RUNNING) {
+    } else if (commit->suspect && lane->suspect != NULL && !lane->suspect_committed &&
+               lane->state == LANE_RUNNING) {
         lane->suspect_committed = true;
         intake_record(lane->suspect);
     }
@@ -415,11 +420,11 @@ static void note_aborted(struct engine *engine, unsigned producer)
 {
     struct publisher *publisher = &engine->publisher;
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         if (lane->touched[producer]) {
             lane->dirty = true;
-            lane->urgent = lane->urgent || lane->state == LANE_CLAIMING || lane->state == LANE_CLOSING ||
+            lane->urgent = lane->urgent || lane->state == LANE_CLAIMING ||
+                           lane->state == LANE_CLOSING ||
                            (lane->suspect != NULL && !lane->suspect_committed);
             lane->later_dirty = lane->later_dirty || lane->later_touched[producer];
         }
@@ -503,15 +508,14 @@ void engine_txn_gone(struct engine *engine)
         transaction->state = TRANSACTION_NONE;
         transaction->count = 0;
     }
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
-        lane->touched[0] = lane->touched[1] = lane->later_touched[0] = lane->later_touched[1] = false;
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
+        lane->touched[0] = lane->touched[1] = lane->later_touched[0] = lane->later_touched[1] =
+            false;
     }
     /* Records of lanes go with their lanes; the others are written again. */
     for (unsigned producer = 0; producer < 2; producer++) {
         struct record_list *list = &publisher->transactions[producer].records;
-        TAILQ_FOREACH(lane, &engine->lanes, next)
-        {
+        TAILQ_FOREACH (lane, &engine->lanes, next) {
             drop_records(engine, list, lane);
         }
         struct record *record;

@@ -12,8 +12,8 @@ bool retry_is_failure(Engenho__Outcome outcome)
     }
 }
 
-enum retry_verdict retry_judge(const struct retry_policy *policy, Engenho__Outcome outcome, uint32_t attempt,
-                               bool not_retryable)
+enum retry_verdict retry_judge(const struct retry_policy *policy, Engenho__Outcome outcome,
+                               uint32_t attempt, bool not_retryable)
 {
     if (!retry_is_failure(outcome)) {
         return RETRY_RESULT;

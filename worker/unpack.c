@@ -33,7 +33,8 @@ int unpack_clean_path(const char *text, char *path, size_t *ret_depth, struct er
 {
     size_t length = strlen(text);
     if (length == 0 || length >= UNPACK_PATH_BYTES_MAX) {
-        return error_set(error, -EINVAL, "it has a path of %zu bytes; 1 to %d are allowed", length, UNPACK_PATH_BYTES_MAX - 1);
+        return error_set(error, -EINVAL, "it has a path of %zu bytes; 1 to %d are allowed", length,
+                         UNPACK_PATH_BYTES_MAX - 1);
     }
     if (!utf8_is_valid(text, length)) {
         return error_set(error, -EINVAL, "it has a path that is not UTF-8");
@@ -56,7 +57,8 @@ int unpack_clean_path(const char *text, char *path, size_t *ret_depth, struct er
         }
         if (plain) {
             if (++depth > UNPACK_DEPTH_MAX) {
-                return error_set(error, -EINVAL, "its path '%.200s' is deeper than %d folders", text, UNPACK_DEPTH_MAX);
+                return error_set(error, -EINVAL, "its path '%.200s' is deeper than %d folders",
+                                 text, UNPACK_DEPTH_MAX);
             }
             if (written > 0) {
                 path[written++] = '/';
@@ -73,27 +75,34 @@ int unpack_clean_path(const char *text, char *path, size_t *ret_depth, struct er
 
 static int refuse(const struct unpacking *self, int code, const char *what)
 {
-    return error_set(self->error, code, "the package %.200s can't be used: %s", self->file_name, what);
+    return error_set(self->error, code, "the package %.200s can't be used: %s", self->file_name,
+                     what);
 }
 
 static int failed(const struct unpacking *self, int code, const char *path)
 {
     if (code == ENOSPC || code == EDQUOT) {
-        return error_set(self->error, -ENOSPC,
-                         "no space is left for the package %.200s (at %.200s): free some on the disk of the package folder",
-                         self->file_name, path);
+        return error_set(
+            self->error, -ENOSPC,
+            "no space is left for the package %.200s (at %.200s): free some on the disk of the package folder",
+            self->file_name, path);
     }
     if (code == EEXIST || code == ENOTDIR || code == EISDIR) {
-        return error_set(self->error, -EINVAL, "the package %.200s can't be used: it has '%.200s' twice", self->file_name, path);
+        return error_set(self->error, -EINVAL,
+                         "the package %.200s can't be used: it has '%.200s' twice", self->file_name,
+                         path);
     }
-    return error_set(self->error, -code, "the package %.200s can't be unpacked at %.200s: %s", self->file_name, path, strerror(code));
+    return error_set(self->error, -code, "the package %.200s can't be unpacked at %.200s: %s",
+                     self->file_name, path, strerror(code));
 }
 
 static int count_file(struct unpacking *self)
 {
     if (++self->files > PACKAGE_FILES_MAX) {
-        return error_set(self->error, -EFBIG, "the package %.200s has more than %d files and folders: leave data files out of it",
-                         self->file_name, PACKAGE_FILES_MAX);
+        return error_set(
+            self->error, -EFBIG,
+            "the package %.200s has more than %d files and folders: leave data files out of it",
+            self->file_name, PACKAGE_FILES_MAX);
     }
     return 0;
 }
@@ -121,13 +130,16 @@ static int make_folders(struct unpacking *self, char *path, bool whole)
     }
 }
 
-static int write_bytes(struct unpacking *self, int fd, const void *data, size_t bytes, const char *path)
+static int write_bytes(struct unpacking *self, int fd, const void *data, size_t bytes,
+                       const char *path)
 {
     const uint8_t *at = data;
     self->bytes += bytes;
     if (self->bytes > PACKAGE_UNPACKED_BYTES_MAX) {
-        return error_set(self->error, -EFBIG, "the package %.200s is larger than %d MiB when unpacked: leave data files out of it",
-                         self->file_name, PACKAGE_UNPACKED_BYTES_MAX >> 20);
+        return error_set(
+            self->error, -EFBIG,
+            "the package %.200s is larger than %d MiB when unpacked: leave data files out of it",
+            self->file_name, PACKAGE_UNPACKED_BYTES_MAX >> 20);
     }
     while (bytes > 0) {
         ssize_t written = write(fd, at, bytes);
@@ -149,7 +161,8 @@ static int open_file(struct unpacking *self, const char *path, int *ret_fd)
     if (result < 0) {
         return result;
     }
-    int fd = openat(self->folder_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int fd =
+        openat(self->folder_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0) {
         return failed(self, errno, path);
     }
@@ -169,7 +182,8 @@ static int close_file(struct unpacking *self, int fd, int result, const char *pa
 static int refuse_archive(const struct unpacking *self, struct archive *archive)
 {
     const char *why = archive_error_string(archive);
-    return error_set(self->error, -EINVAL, "the package %.200s is not a zip, tar or tar.gz that can be read: %.300s",
+    return error_set(self->error, -EINVAL,
+                     "the package %.200s is not a zip, tar or tar.gz that can be read: %.300s",
                      self->file_name, why != NULL ? why : "no reason was given");
 }
 
@@ -191,7 +205,8 @@ static int copy_data(struct unpacking *self, struct archive *archive, int fd, co
     }
 }
 
-static int unpack_entry(struct unpacking *self, struct archive *archive, struct archive_entry *entry)
+static int unpack_entry(struct unpacking *self, struct archive *archive,
+                        struct archive_entry *entry)
 {
     char path[UNPACK_PATH_BYTES_MAX];
     size_t depth;
@@ -207,7 +222,8 @@ static int unpack_entry(struct unpacking *self, struct archive *archive, struct 
     bool link = archive_entry_hardlink(entry) != NULL || archive_entry_symlink(entry) != NULL;
     mode_t type = archive_entry_filetype(entry);
     if (link || (type != AE_IFREG && type != AE_IFDIR)) {
-        snprintf(why.text, sizeof(why.text), "'%.200s' is a link or a device; only files and folders are allowed", path);
+        snprintf(why.text, sizeof(why.text),
+                 "'%.200s' is a link or a device; only files and folders are allowed", path);
         return refuse(self, -EINVAL, why.text);
     }
     if (type == AE_IFDIR) {
@@ -280,14 +296,18 @@ static int unpack_source(struct unpacking *self, const void *data, size_t bytes)
     const char *slash = strrchr(self->file_name, '/');
     const char *name = slash != NULL ? slash + 1 : self->file_name;
     if (!is_module_name(name, strlen(name) - 3)) {
-        return refuse(self, -EINVAL, "Python can't import a file of this name: use letters, digits and _ before .py");
+        return refuse(
+            self, -EINVAL,
+            "Python can't import a file of this name: use letters, digits and _ before .py");
     }
     int fd;
     int result = open_file(self, name, &fd);
-    return result < 0 ? result : close_file(self, fd, write_bytes(self, fd, data, bytes, name), name);
+    return result < 0 ? result
+                      : close_file(self, fd, write_bytes(self, fd, data, bytes, name), name);
 }
 
-int unpack(int folder_fd, const char *file_name, const void *data, size_t bytes, struct error *error)
+int unpack(int folder_fd, const char *file_name, const void *data, size_t bytes,
+           struct error *error)
 {
     struct unpacking self = {.folder_fd = folder_fd, .file_name = file_name, .error = error};
     size_t length = strlen(file_name);

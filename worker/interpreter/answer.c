@@ -1,5 +1,6 @@
 /*
- * A Finished as bytes. The numbers are those of proto/interpreter.proto; test_answer.c holds them to it. Interpreter only.
+ * A Finished as bytes. The numbers are those of proto/interpreter.proto; test_answer.c holds them
+ * to it. Interpreter only.
  */
 #include "worker/interpreter/answer.h"
 
@@ -14,17 +15,31 @@
 #define HEADER_BYTES 6
 
 enum {
-    FINISHED_NUMBER = 1, FINISHED_OUTCOME = 2, FINISHED_START = 3, FINISHED_END = 4, FINISHED_RESULT = 5, FINISHED_OUTPUT = 6,
-    FINISHED_OUTPUT_TRUNCATED = 7, FINISHED_ERROR_CLASS = 8, FINISHED_ERROR = 9, FINISHED_TRACEBACK = 10,
-    FINISHED_NOT_RETRYABLE = 11, FINISHED_CACHE_CHANGED = 12, FINISHED_CACHE = 13, FINISHED_LAST_CHANGED = 14, FINISHED_LAST = 15
+    FINISHED_NUMBER = 1,
+    FINISHED_OUTCOME = 2,
+    FINISHED_START = 3,
+    FINISHED_END = 4,
+    FINISHED_RESULT = 5,
+    FINISHED_OUTPUT = 6,
+    FINISHED_OUTPUT_TRUNCATED = 7,
+    FINISHED_ERROR_CLASS = 8,
+    FINISHED_ERROR = 9,
+    FINISHED_TRACEBACK = 10,
+    FINISHED_NOT_RETRYABLE = 11,
+    FINISHED_CACHE_CHANGED = 12,
+    FINISHED_CACHE = 13,
+    FINISHED_LAST_CHANGED = 14,
+    FINISHED_LAST = 15
 };
 
 size_t answer_bytes_max(const Engenho__Finished *finished)
 {
-    size_t bytes = HEADER_BYTES + NUMBERS_BYTES_MAX + finished->output.len + strlen(finished->result);
+    size_t bytes =
+        HEADER_BYTES + NUMBERS_BYTES_MAX + finished->output.len + strlen(finished->result);
     /* These are rare: most answers are a success without state. */
     if (finished->error_class[0] != '\0') {
-        bytes += strlen(finished->error_class) + strlen(finished->error) + strlen(finished->traceback);
+        bytes +=
+            strlen(finished->error_class) + strlen(finished->error) + strlen(finished->traceback);
     }
     return bytes + strlen(finished->user_cache_json) + strlen(finished->last_executed_json);
 }

@@ -1,5 +1,6 @@
 /*
- * The interpreter's end of the socketpair. Not the meaning of frames (main.c), not their running (run.c). Interpreter only.
+ * The interpreter's end of the socketpair. Not the meaning of frames (main.c), not their running
+ * (run.c). Interpreter only.
  */
 #include "worker/interpreter/channel.h"
 
@@ -30,7 +31,7 @@ static struct {
     int fd;
     struct shared *shared;
     struct buf in;
-    size_t taken;               /* bytes at the front of `in` that channel_next has given out */
+    size_t taken; /* bytes at the front of `in` that channel_next has given out */
     timer_t timer;
     volatile sig_atomic_t armed;
     volatile sig_atomic_t busy; /* the main thread is changing the queue: the handler keeps off */
@@ -133,15 +134,20 @@ static int receive_hello(int fds[SHARED_FD_COUNT], struct error *error)
         char bytes[CMSG_SPACE(sizeof(int) * SHARED_FD_COUNT)];
     } control;
     struct iovec part = {room, READ_BYTES};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
     ssize_t received = recvmsg(channel.fd, &message, MSG_CMSG_CLOEXEC);
     if (received <= 0) {
-        return error_set(error, received < 0 ? -errno : -EPIPE, "the worker closed the connection before its first frame");
+        return error_set(error, received < 0 ? -errno : -EPIPE,
+                         "the worker closed the connection before its first frame");
     }
     buf_commit(&channel.in, (size_t)received);
     int result = take_descriptors(&message, fds);
-    return result < 0 ? error_set(error, result, "the worker's first frame came without its descriptors") : 0;
+    return result < 0
+               ? error_set(error, result, "the worker's first frame came without its descriptors")
+               : 0;
 }
 
 static int make_timer(struct error *error)
@@ -150,18 +156,22 @@ static int make_timer(struct error *error)
     sigfillset(&action.sa_mask);
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = FLUSH_SIGNAL};
     event._sigev_un._tid = gettid();
-    if (sigaction(FLUSH_SIGNAL, &action, NULL) < 0 || timer_create(CLOCK_MONOTONIC, &event, &channel.timer) < 0) {
-        return error_set(error, -errno, "cannot make the timer that sends answers: %s", strerror(errno));
+    if (sigaction(FLUSH_SIGNAL, &action, NULL) < 0 ||
+        timer_create(CLOCK_MONOTONIC, &event, &channel.timer) < 0) {
+        return error_set(error, -errno, "cannot make the timer that sends answers: %s",
+                         strerror(errno));
     }
     return 0;
 }
 
-int channel_open(struct shared **ret_shared, int *ret_capture_fd, int *ret_stack_fd, struct error *error)
+int channel_open(struct shared **ret_shared, int *ret_capture_fd, int *ret_stack_fd,
+                 struct error *error)
 {
     channel.fd = fcntl(POOL_FD, F_DUPFD_CLOEXEC, CHANNEL_FD_MIN);
     if (channel.fd < 0) {
-        return error_set(error, -errno,
-                         "file descriptor 3 is not a connection to a worker: engenho-worker starts this program, people do not");
+        return error_set(
+            error, -errno,
+            "file descriptor 3 is not a connection to a worker: engenho-worker starts this program, people do not");
     }
     close(POOL_FD);
     buf_init(&channel.in, CHANNEL_FRAME_BYTES_MAX + FRAME_HEADER_BYTES + READ_BYTES);
@@ -170,9 +180,11 @@ int channel_open(struct shared **ret_shared, int *ret_capture_fd, int *ret_stack
     if (result < 0) {
         return result;
     }
-    void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fds[SHARED_FD_MEMORY], 0);
+    void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+                        fds[SHARED_FD_MEMORY], 0);
     if (memory == MAP_FAILED) {
-        return error_set(error, -errno, "cannot map the memory shared with the worker: %s", strerror(errno));
+        return error_set(error, -errno, "cannot map the memory shared with the worker: %s",
+                         strerror(errno));
     }
     close(fds[SHARED_FD_MEMORY]);
     channel.shared = memory;
@@ -190,8 +202,8 @@ int channel_next(const uint8_t **ret_payload, size_t *ret_bytes)
 {
     size_t frame_bytes;
     const uint8_t *data = channel.in.data + channel.taken;
-    int result = frame_next(data, channel.in.length - channel.taken, CHANNEL_FRAME_BYTES_MAX, ret_payload, ret_bytes,
-                            &frame_bytes);
+    int result = frame_next(data, channel.in.length - channel.taken, CHANNEL_FRAME_BYTES_MAX,
+                            ret_payload, ret_bytes, &frame_bytes);
     if (result == 1) {
         channel.taken += frame_bytes;
     }
@@ -246,7 +258,8 @@ int channel_answer(const Engenho__Finished *finished)
         result = send_large(finished, bytes_max);
     } else if (result == 0) {
         size_t bytes = answer_pack(finished, channel.shared->answers + used);
-        atomic_store_explicit(&channel.shared->answers_bytes, used + (uint32_t)bytes, memory_order_release);
+        atomic_store_explicit(&channel.shared->answers_bytes, used + (uint32_t)bytes,
+                              memory_order_release);
     }
     atomic_signal_fence(memory_order_seq_cst);
     channel.busy = 0;
@@ -280,7 +293,8 @@ int channel_flush(const Engenho__ToWorker *message)
 
 void channel_may_last(void)
 {
-    if (!channel.armed && atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed) > 0) {
+    if (!channel.armed &&
+        atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed) > 0) {
         channel.armed = 1;
         timer_set(FLUSH_AFTER_NS);
     }

@@ -1,5 +1,6 @@
 /*
- * Methods by number. What importing means is in engenho/_packages.py; here is what the fast path needs of it. Interpreter only.
+ * Methods by number. What importing means is in engenho/_packages.py; here is what the fast path
+ * needs of it. Interpreter only.
  */
 #include "worker/interpreter/code.h"
 
@@ -80,7 +81,8 @@ static PyObject *parameters_to_python(Engenho__Parameter *const *parameters, siz
 {
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     for (size_t i = 0; tuple != NULL && i < count; i++) {
-        PyObject *pair = Py_BuildValue("(NN)", text_of(parameters[i]->name), text_of(parameters[i]->json));
+        PyObject *pair =
+            Py_BuildValue("(NN)", text_of(parameters[i]->name), text_of(parameters[i]->json));
         if (pair == NULL) {
             Py_CLEAR(tuple);
             break;
@@ -97,14 +99,15 @@ static int take_slots(struct code *code, PyObject *slots)
         PyObject *name;
         PyObject *value;
         if (code->slot_count == CODE_ARGUMENTS_MAX) {
-            PyErr_Format(PyExc_ValueError, "the method has more than %d parameters", CODE_ARGUMENTS_MAX);
+            PyErr_Format(PyExc_ValueError, "the method has more than %d parameters",
+                         CODE_ARGUMENTS_MAX);
             return -1;
         }
         if (!PyArg_ParseTuple(PyTuple_GET_ITEM(slots, i), "OiO", &name, &kind, &value)) {
             return -1;
         }
-        code->slots[code->slot_count++] =
-            (struct slot){.kind = (enum slot_kind)kind, .name = Py_NewRef(name), .value = Py_NewRef(value)};
+        code->slots[code->slot_count++] = (struct slot){
+            .kind = (enum slot_kind)kind, .name = Py_NewRef(name), .value = Py_NewRef(value)};
         code->wants_session = code->wants_session || kind == SLOT_SESSION;
     }
     return 0;
@@ -118,7 +121,8 @@ static int take_keywords(struct code *code, PyObject *slots)
     }
     code->keywords = PyTuple_New(count);
     for (Py_ssize_t i = 0; code->keywords != NULL && i < count; i++) {
-        PyTuple_SET_ITEM(code->keywords, i, Py_NewRef(PyTuple_GET_ITEM(PyTuple_GET_ITEM(slots, i), 0)));
+        PyTuple_SET_ITEM(code->keywords, i,
+                         Py_NewRef(PyTuple_GET_ITEM(PyTuple_GET_ITEM(slots, i), 0)));
     }
     return code->keywords != NULL ? take_slots(code, slots) : -1;
 }
@@ -147,8 +151,8 @@ static int take_loaded(struct code *code, PyObject *result)
     PyObject *keyword;
     PyObject *methods;
     int epm;
-    if (!PyArg_ParseTuple(result, "OOpO!O!O!", &view, &function, &epm, &PyTuple_Type, &positional, &PyTuple_Type, &keyword,
-                          &PyList_Type, &methods)) {
+    if (!PyArg_ParseTuple(result, "OOpO!O!O!", &view, &function, &epm, &PyTuple_Type, &positional,
+                          &PyTuple_Type, &keyword, &PyList_Type, &methods)) {
         return -1;
     }
     code->view = Py_NewRef(view);
@@ -170,10 +174,12 @@ static struct code *code_load(const Engenho__Load *load)
     code->output_limit_bytes = load->output_limit_bytes;
     code->range_us = load->range_us;
     code->process_interval_us = load->process_interval_us;
-    code->session_parameters = parameters_to_python(load->session_parameters, load->n_session_parameters);
+    code->session_parameters =
+        parameters_to_python(load->session_parameters, load->n_session_parameters);
     PyObject *parameters = parameters_to_python(load->parameters, load->n_parameters);
     if (code->session_parameters != NULL && parameters != NULL) {
-        result = PyObject_CallFunction(codes.load, "sssO", load->directory, load->main, load->method, parameters);
+        result = PyObject_CallFunction(codes.load, "sssO", load->directory, load->main,
+                                       load->method, parameters);
     }
     bool good = result != NULL && take_loaded(code, result) == 0;
     Py_XDECREF(result);

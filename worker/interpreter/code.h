@@ -1,5 +1,6 @@
 /*
- * The methods that an interpreter can call, by the worker's numbers: imported package, function, how its arguments bind. Interpreter only.
+ * The methods that an interpreter can call, by the worker's numbers: imported package, function,
+ * how its arguments bind. Interpreter only.
  */
 #ifndef ENGENHO_WORKER_INTERPRETER_CODE_H
 #define ENGENHO_WORKER_INTERPRETER_CODE_H
@@ -27,14 +28,14 @@ struct slot {
 struct code {
     uint32_t number;
     bool epm;
-    bool state;               /* session.userCache is kept */
+    bool state; /* session.userCache is kept */
     bool wants_session;
     uint32_t output_limit_bytes;
     int64_t range_us, process_interval_us;
-    PyObject *view;           /* of the package; its imports are seen while it is the current one */
+    PyObject *view; /* of the package; its imports are seen while it is the current one */
     PyObject *function;
     PyObject *session_parameters; /* tuple of (name, JSON text) */
-    PyObject *keywords;       /* tuple of names of the last slots, or NULL */
+    PyObject *keywords;           /* tuple of names of the last slots, or NULL */
     size_t positional_count, slot_count;
     struct slot slots[CODE_ARGUMENTS_MAX];
     UT_hash_handle hh;
@@ -43,8 +44,9 @@ struct code {
 /* Import engenho's own modules. Returns 0, or -1 with an exception. */
 MUST_CHECK int codes_open(void);
 /*
- * Import the package as far as `load` needs, and keep the method under its number. Fills `loaded`, whose strings live
- * until the next call. The script's code runs here; what it raises is in `loaded`.
+ * Import the package as far as `load` needs, and keep the method under its number. Fills `loaded`,
+ * whose strings live until the next call. The script's code runs here; what it raises is in
+ * `loaded`.
  */
 void codes_load(const Engenho__Load *load, Engenho__Loaded *loaded);
 /* NULL: not loaded, or it failed. */

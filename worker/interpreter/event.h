@@ -1,6 +1,6 @@
 /*
- * What a script sees as `event`: a light object that keeps the packed record and decodes a member when the script looks at it.
- * Interpreter only.
+ * What a script sees as `event`: a light object that keeps the packed record and decodes a member
+ * when the script looks at it. Interpreter only.
  */
 #ifndef ENGENHO_WORKER_INTERPRETER_EVENT_H
 #define ENGENHO_WORKER_INTERPRETER_EVENT_H
@@ -18,7 +18,10 @@ MUST_CHECK int event_type_add(PyObject *module);
 /* A new Event of a packed engenho.Event (copied). New reference, or NULL with an exception. */
 PyObject *event_new(struct wire_span packed);
 
-/* An aware datetime in UTC, of microseconds since 1970. New reference, or NULL with an exception (years 1 to 9999). */
+/*
+ * An aware datetime in UTC, of microseconds since 1970. New reference, or NULL with an exception
+ * (years 1 to 9999).
+ */
 PyObject *event_datetime(int64_t unix_us);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Exceptions for people. The wording is in engenho/_errors.py; this is what holds when even that fails. Interpreter only.
+ * Exceptions for people. The wording is in engenho/_errors.py; this is what holds when even that
+ * fails. Interpreter only.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -18,7 +19,8 @@ int failure_open(void)
     PyObject *errors = PyImport_ImportModule("engenho._errors");
     PyObject *packages = PyImport_ImportModule("engenho._packages");
     describers.describe = errors != NULL ? PyObject_GetAttrString(errors, "describe") : NULL;
-    describers.describe_package = packages != NULL ? PyObject_GetAttrString(packages, "describe") : NULL;
+    describers.describe_package =
+        packages != NULL ? PyObject_GetAttrString(packages, "describe") : NULL;
     Py_XDECREF(errors);
     Py_XDECREF(packages);
     return describers.describe != NULL && describers.describe_package != NULL ? 0 : -1;
@@ -28,7 +30,8 @@ int failure_open(void)
 static void copy(char *target, size_t room, PyObject *text)
 {
     Py_ssize_t length = 0;
-    const char *utf8 = text != NULL && PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &length) : NULL;
+    const char *utf8 =
+        text != NULL && PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &length) : NULL;
     PyObject *encoded = NULL;
     if (utf8 == NULL && text != NULL && PyUnicode_Check(text)) {
         PyErr_Clear();
@@ -52,8 +55,8 @@ static void copy(char *target, size_t room, PyObject *text)
 static void fill_plainly(struct failure *failure, PyObject *value)
 {
     snprintf(failure->error_class, sizeof(failure->error_class), "%s", Py_TYPE(value)->tp_name);
-    snprintf(failure->sentence, sizeof(failure->sentence), "%s (it cannot be described: memory or stack is exhausted)",
-             Py_TYPE(value)->tp_name);
+    snprintf(failure->sentence, sizeof(failure->sentence),
+             "%s (it cannot be described: memory or stack is exhausted)", Py_TYPE(value)->tp_name);
     failure->traceback[0] = '\0';
 }
 
@@ -109,5 +112,6 @@ void failure_take_package(struct failure *failure, const char *directory)
 {
     failure->not_retryable = false;
     PyObject *value = take_exception();
-    fill(failure, value, PyObject_CallFunction(describers.describe_package, "Os", value, directory), 3);
+    fill(failure, value, PyObject_CallFunction(describers.describe_package, "Os", value, directory),
+         3);
 }

@@ -1,5 +1,6 @@
 /*
- * A Python exception as people see it: class, one sentence, the script's part of the traceback. Interpreter only.
+ * A Python exception as people see it: class, one sentence, the script's part of the traceback.
+ * Interpreter only.
  */
 #ifndef ENGENHO_WORKER_INTERPRETER_FAILURE_H
 #define ENGENHO_WORKER_INTERPRETER_FAILURE_H

@@ -1,5 +1,6 @@
 /*
- * JSON out in C (the standard encoder writes NaN as a bare word, and says no place); JSON in by Python's own module. Interpreter only.
+ * JSON out in C (the standard encoder writes NaN as a bare word, and says no place); JSON in by
+ * Python's own module. Interpreter only.
  */
 #include "worker/interpreter/json.h"
 
@@ -28,7 +29,8 @@ static int append(struct writer *writer, const char *text, size_t bytes)
     if (result == -ENOMEM) {
         PyErr_NoMemory();
     } else {
-        PyErr_Format(PyExc_ValueError, "%s is longer than %zu bytes as JSON", writer->name, writer->out->max);
+        PyErr_Format(PyExc_ValueError, "%s is longer than %zu bytes as JSON", writer->name,
+                     writer->out->max);
     }
     return -1;
 }
@@ -81,7 +83,7 @@ static int write_text(struct writer *writer, PyObject *object)
         char escape[8];
         int length = byte == '"' || byte == '\\' ? snprintf(escape, sizeof(escape), "\\%c", byte)
                      : byte == '\n'              ? snprintf(escape, sizeof(escape), "\\n")
-                                                 : snprintf(escape, sizeof(escape), "\\u%04x", byte);
+                                    : snprintf(escape, sizeof(escape), "\\u%04x", byte);
         result = append(writer, text + from, (size_t)(at - from));
         if (result == 0) {
             result = append(writer, escape, (size_t)length);
@@ -104,7 +106,8 @@ static int write_float(struct writer *writer, double number)
         return append(writer, "\"NaN\"", 5);
     }
     if (isinf(number)) {
-        return number > 0 ? append(writer, "\"Infinity\"", 10) : append(writer, "\"-Infinity\"", 11);
+        return number > 0 ? append(writer, "\"Infinity\"", 10)
+                          : append(writer, "\"-Infinity\"", 11);
     }
     char *text = PyOS_double_to_string(number, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
     if (text == NULL) {
@@ -143,7 +146,9 @@ static int write_key(struct writer *writer, PyObject *key)
     if (!writer->any_key || !(key == Py_None || PyLong_Check(key) || PyFloat_Check(key))) {
         PyObject *place = place_of(writer);
         if (place != NULL) {
-            PyErr_Format(PyExc_TypeError, "%U has the key %R, which is not text: JSON has no other keys", place, key);
+            PyErr_Format(PyExc_TypeError,
+                         "%U has the key %R, which is not text: JSON has no other keys", place,
+                         key);
             Py_DECREF(place);
         }
         return -1;
@@ -220,10 +225,12 @@ static int write_any(struct writer *writer, PyObject *object)
     }
     if (PyDict_Check(object) || PyList_Check(object) || PyTuple_Check(object)) {
         if (writer->depth == DEPTH_MAX) {
-            PyErr_Format(PyExc_ValueError, "%s is nested deeper than %d levels, or holds itself", writer->name, DEPTH_MAX);
+            PyErr_Format(PyExc_ValueError, "%s is nested deeper than %d levels, or holds itself",
+                         writer->name, DEPTH_MAX);
             return -1;
         }
-        return PyDict_Check(object) ? write_dictionary(writer, object) : write_sequence(writer, object);
+        return PyDict_Check(object) ? write_dictionary(writer, object)
+                                    : write_sequence(writer, object);
     }
     if (PyIndex_Check(object)) {
         PyObject *number = PyNumber_Index(object);
@@ -231,7 +238,9 @@ static int write_any(struct writer *writer, PyObject *object)
         Py_XDECREF(number);
         return result;
     }
-    return refuse(writer, "which is not JSON: give a number, text, true or false, None, a list or a dict", object);
+    return refuse(writer,
+                  "which is not JSON: give a number, text, true or false, None, a list or a dict",
+                  object);
 }
 
 int json_write(PyObject *object, const char *name, bool any_key, struct buf *out)

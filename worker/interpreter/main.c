@@ -1,6 +1,7 @@
 /*
- * engenho-interpreter: runs one execution at a time for the worker that started it. It alone links libpython3; it knows no
- * Kafka, no seats and no other interpreter. Started by worker/pool_process.c, over a socketpair that is descriptor 3.
+ * engenho-interpreter: runs one execution at a time for the worker that started it. It alone links
+ * libpython3; it knows no Kafka, no seats and no other interpreter. Started by
+ * worker/pool_process.c, over a socketpair that is descriptor 3.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -59,7 +60,8 @@ struct interpreter {
     struct shared *shared;
 };
 
-static int start_python(const struct config *config, struct shared *shared, int stack_fd, struct error *error)
+static int start_python(const struct config *config, struct shared *shared, int stack_fd,
+                        struct error *error)
 {
     int result = python_start(config->library, error);
     if (result < 0) {
@@ -68,8 +70,9 @@ static int start_python(const struct config *config, struct shared *shared, int 
     if (streams_install() < 0 || failure_open() < 0 || codes_open() < 0 || run_open(shared) < 0) {
         struct failure failure;
         failure_take(&failure);
-        return error_set(error, -EIO, "the Python packages in %s cannot be used: %.600s: check --library", config->library,
-                         failure.sentence);
+        return error_set(error, -EIO,
+                         "the Python packages in %s cannot be used: %.600s: check --library",
+                         config->library, failure.sentence);
     }
     PyObject *warm = json_read("null", 4);
     Py_XDECREF(warm);
@@ -149,7 +152,8 @@ static int handle(struct interpreter *self, const uint8_t *payload, size_t bytes
 {
     struct wire_span whole = {payload, bytes};
     struct wire_field field;
-    if (wire_next(&whole, &field) == 1 && field.number == TO_INTERPRETER_BATCH && field.type == WIRE_BYTES) {
+    if (wire_next(&whole, &field) == 1 && field.number == TO_INTERPRETER_BATCH &&
+        field.type == WIRE_BYTES) {
         return run_batch(field.span);
     }
     Engenho__ToInterpreter *message = engenho__to_interpreter__unpack(NULL, bytes, payload);
@@ -183,8 +187,7 @@ static int serve(struct interpreter *self)
                 return -EPIPE;
             }
             if (result == 0) {
-                Py_BEGIN_ALLOW_THREADS
-                result = channel_wait();
+                Py_BEGIN_ALLOW_THREADS result = channel_wait();
                 Py_END_ALLOW_THREADS
             }
         }

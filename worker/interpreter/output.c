@@ -1,5 +1,6 @@
 /*
- * What an execution prints. The thread here is the interpreter's only one of ours; it never touches Python. Interpreter only.
+ * What an execution prints. The thread here is the interpreter's only one of ours; it never touches
+ * Python. Interpreter only.
  */
 #include "worker/interpreter/output.h"
 
@@ -37,7 +38,8 @@ void output_begin(uint32_t limit_bytes)
 void output_append(const void *data, size_t bytes)
 {
     uint64_t limit = atomic_load_explicit(&output.shared->output_limit, memory_order_relaxed);
-    uint64_t at = atomic_fetch_add_explicit(&output.shared->output_bytes, bytes, memory_order_acq_rel);
+    uint64_t at =
+        atomic_fetch_add_explicit(&output.shared->output_bytes, bytes, memory_order_acq_rel);
     if (limit > SHARED_OUTPUT_BYTES || at >= limit) {
         return;
     }
@@ -83,7 +85,10 @@ int output_open(struct shared *shared, int capture_fd, struct error *error)
     int result = pthread_create(&thread, &attributes, empty_pipe, NULL);
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result != 0 ? error_set(error, -result, "cannot start the thread that captures output: %s", strerror(result)) : 0;
+    return result != 0
+               ? error_set(error, -result, "cannot start the thread that captures output: %s",
+                           strerror(result))
+               : 0;
 }
 
 static void wait_for_pipe(void)
@@ -92,7 +97,8 @@ static void wait_for_pipe(void)
     for (int i = 0; i < WAITS_MAX; i++) {
         int waiting = 0;
         /* In this order: bytes that are not in the pipe any more were read with `reading` set. */
-        if (ioctl(output.capture_fd, FIONREAD, &waiting) < 0 || (waiting == 0 && !atomic_load(&output.reading))) {
+        if (ioctl(output.capture_fd, FIONREAD, &waiting) < 0 ||
+            (waiting == 0 && !atomic_load(&output.reading))) {
             return;
         }
         nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);

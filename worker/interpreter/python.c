@@ -1,5 +1,6 @@
 /*
- * Python's configuration: one main interpreter, no user site, no environment variables, no signal surprises. Interpreter only.
+ * Python's configuration: one main interpreter, no user site, no environment variables, no signal
+ * surprises. Interpreter only.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -37,7 +38,10 @@ static PyStatus start(const char *library)
     }
     PyConfig config;
     PyConfig_InitIsolatedConfig(&config);
-    /* SIGINT must have Python's handler for PyErr_SetInterrupt; signals_open then puts ours in front. */
+    /*
+     * SIGINT must have Python's handler for PyErr_SetInterrupt; signals_open then puts ours in
+     * front.
+     */
     config.install_signal_handlers = 1;
     config.write_bytecode = 0;
     config.user_site_directory = 0;
@@ -65,8 +69,10 @@ int python_start(const char *library, struct error *error)
     }
     PyStatus status = start(library);
     if (PyStatus_Exception(status)) {
-        return error_set(error, -EIO, "Python %s does not start: %s: check that its standard library is installed", PY_VERSION,
-                         status.err_msg != NULL ? status.err_msg : "it asked to exit");
+        return error_set(
+            error, -EIO,
+            "Python %s does not start: %s: check that its standard library is installed",
+            PY_VERSION, status.err_msg != NULL ? status.err_msg : "it asked to exit");
     }
     return 0;
 }

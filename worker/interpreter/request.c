@@ -1,18 +1,29 @@
 /*
- * An Execution read in place. The numbers are those of proto/interpreter.proto; test_request.c holds them to it. Interpreter only.
+ * An Execution read in place. The numbers are those of proto/interpreter.proto; test_request.c
+ * holds them to it. Interpreter only.
  */
 #include "worker/interpreter/request.h"
 
 #include <errno.h>
 
 enum {
-    EXECUTION_NUMBER = 1, EXECUTION_CODE = 2, EXECUTION_ID = 3, EXECUTION_EVENT = 4, EXECUTION_TIME_EVENT = 5,
-    EXECUTION_NOMINAL = 6, EXECUTION_ATTEMPT = 7, EXECUTION_KIND = 8, EXECUTION_PARAMETERS = 9, EXECUTION_USER_CACHE = 10,
-    EXECUTION_LAST_EXECUTED = 11, EXECUTION_EVENT_BYTES = 12
+    EXECUTION_NUMBER = 1,
+    EXECUTION_CODE = 2,
+    EXECUTION_ID = 3,
+    EXECUTION_EVENT = 4,
+    EXECUTION_TIME_EVENT = 5,
+    EXECUTION_NOMINAL = 6,
+    EXECUTION_ATTEMPT = 7,
+    EXECUTION_KIND = 8,
+    EXECUTION_PARAMETERS = 9,
+    EXECUTION_USER_CACHE = 10,
+    EXECUTION_LAST_EXECUTED = 11,
+    EXECUTION_EVENT_BYTES = 12
 };
 enum { PARAMETER_NAME = 1, PARAMETER_JSON = 2 };
 
-static void take_number(struct request *request, const struct wire_field *field, int64_t *nominal_us)
+static void take_number(struct request *request, const struct wire_field *field,
+                        int64_t *nominal_us)
 {
     switch (field->number) {
     case EXECUTION_NUMBER:
@@ -87,7 +98,8 @@ int request_read(struct wire_span message, struct request *ret_request)
     return 0;
 }
 
-int request_parameter(const struct request *request, size_t index, struct wire_span *ret_name, struct wire_span *ret_json)
+int request_parameter(const struct request *request, size_t index, struct wire_span *ret_name,
+                      struct wire_span *ret_json)
 {
     struct wire_span message = request->message;
     struct wire_field field;

@@ -1,5 +1,6 @@
 /*
- * An Execution as it stands in its frame: numbers decoded, texts and the event still there. Interpreter only.
+ * An Execution as it stands in its frame: numbers decoded, texts and the event still there.
+ * Interpreter only.
  */
 #ifndef ENGENHO_WORKER_INTERPRETER_REQUEST_H
 #define ENGENHO_WORKER_INTERPRETER_REQUEST_H
@@ -13,9 +14,9 @@
 struct request {
     uint64_t number;
     uint32_t code;
-    uint32_t attempt; /* from 1 */
-    int kind;         /* TriggerKind */
-    int64_t time_us;  /* of the event, else the nominal one */
+    uint32_t attempt;       /* from 1 */
+    int kind;               /* TriggerKind */
+    int64_t time_us;        /* of the event, else the nominal one */
     struct wire_span event; /* a packed Event; data is NULL: none */
     struct wire_span execution_id, user_cache, last_executed;
     struct wire_span message; /* all of it, for request_parameter */
@@ -25,7 +26,7 @@ struct request {
 /* Spans borrow from `message`. Returns 0, or -EBADMSG: it is not an Execution. */
 MUST_CHECK int request_read(struct wire_span message, struct request *ret_request);
 /* The parameters of this run: name and JSON. Returns 1, 0: none of this index, -EBADMSG. */
-MUST_CHECK int request_parameter(const struct request *request, size_t index, struct wire_span *ret_name,
-                                 struct wire_span *ret_json);
+MUST_CHECK int request_parameter(const struct request *request, size_t index,
+                                 struct wire_span *ret_name, struct wire_span *ret_json);
 
 #endif

@@ -21,7 +21,10 @@
 #include "worker/interpreter/output.h"
 #include "worker/interpreter/signals.h"
 
-/* Writing to a descriptor takes longer than this, and so does making a process: below it, nobody looks for either. */
+/*
+ * Writing to a descriptor takes longer than this, and so does making a process: below it, nobody
+ * looks for either.
+ */
 #define LOOK_AT_PIPE_US 3
 #define LOOK_FOR_CHILDREN_US 50
 
@@ -29,7 +32,8 @@ static struct {
     struct shared *shared;
     bool is_child; /* a script forked and its child came back from the method */
     int64_t unix_minus_mono_us;
-    int64_t now_mono_us; /* when the last execution of the frame ended, which is when the next begins */
+    /* when the last execution of the frame ended, which is when the next begins */
+    int64_t now_mono_us;
     PyObject *make_session;
     PyObject *scope_result;
     struct buf result;
@@ -41,8 +45,8 @@ static struct {
 struct frame {
     const struct code *code;
     const struct request *request;
-    PyObject *event;   /* owned, or NULL until asked for */
-    PyObject *session; /* owned, or NULL */
+    PyObject *event;                             /* owned, or NULL until asked for */
+    PyObject *session;                           /* owned, or NULL */
     PyObject *arguments[CODE_ARGUMENTS_MAX + 1]; /* owned; [0] is room for vectorcall */
     size_t count;
 };
@@ -98,15 +102,19 @@ static PyObject *session_of(struct frame *frame)
         return NULL;
     }
     frame->session = PyObject_CallFunction(
-        run.make_session, "OOLLOLiNNNIO", code->epm ? Py_True : Py_False, code->state ? Py_True : Py_False,
-        (long long)code->range_us, (long long)code->process_interval_us, code->session_parameters,
-        (long long)request->time_us, request->kind, text_of(request->user_cache), text_of(request->last_executed),
+        run.make_session, "OOLLOLiNNNIO", code->epm ? Py_True : Py_False,
+        code->state ? Py_True : Py_False, (long long)code->range_us,
+        (long long)code->process_interval_us, code->session_parameters, (long long)request->time_us,
+        request->kind, text_of(request->user_cache), text_of(request->last_executed),
         text_of(request->execution_id), (unsigned)request->attempt, event);
     Py_DECREF(event);
     return Py_XNewRef(frame->session);
 }
 
-/* The value that this run gives to a parameter: 1 with a new reference, 0: none, -1 with an exception. */
+/*
+ * The value that this run gives to a parameter: 1 with a new reference, 0: none, -1 with an
+ * exception.
+ */
 static int value_of_run(const struct request *request, PyObject *name, PyObject **ret_value)
 {
     for (size_t i = 0; i < request->parameter_count; i++) {
@@ -129,7 +137,8 @@ static int value_of_run(const struct request *request, PyObject *name, PyObject 
 static PyObject *argument_of(struct frame *frame, const struct slot *slot)
 {
     PyObject *given = NULL;
-    if (frame->request->parameter_count > 0 && value_of_run(frame->request, slot->name, &given) != 0) {
+    if (frame->request->parameter_count > 0 &&
+        value_of_run(frame->request, slot->name, &given) != 0) {
         return given;
     }
     switch (slot->kind) {
@@ -147,7 +156,10 @@ static PyObject *argument_of(struct frame *frame, const struct slot *slot)
     case SLOT_MISSING:
         break;
     }
-    PyErr_Format(PyExc_TypeError, "the method's parameter '%U' has no value and no default: set it in the application", slot->name);
+    PyErr_Format(
+        PyExc_TypeError,
+        "the method's parameter '%U' has no value and no default: set it in the application",
+        slot->name);
     return NULL;
 }
 
@@ -165,7 +177,8 @@ static int check_run_parameters(const struct code *code, const struct request *r
             known = PyUnicode_Compare(name, code->slots[s].name) == 0;
         }
         if (name != NULL && !known) {
-            PyErr_Format(PyExc_TypeError, "the method has no parameter '%U', which this run sets", name);
+            PyErr_Format(PyExc_TypeError, "the method has no parameter '%U', which this run sets",
+                         name);
         }
         Py_XDECREF(name);
         if (!known) {
@@ -253,24 +266,29 @@ static int take_user_cache(const struct frame *frame, Engenho__Finished *finishe
         return -1;
     }
     buf_clear(&run.user_cache);
-    int result = PyDict_Check(cache) ? json_write(cache, "session.userCache", false, &run.user_cache) : -1;
+    int result =
+        PyDict_Check(cache) ? json_write(cache, "session.userCache", false, &run.user_cache) : -1;
     if (!PyDict_Check(cache)) {
-        PyErr_Format(PyExc_TypeError, "session.userCache is a %s: it must stay a dict", Py_TYPE(cache)->tp_name);
+        PyErr_Format(PyExc_TypeError, "session.userCache is a %s: it must stay a dict",
+                     Py_TYPE(cache)->tp_name);
     }
     Py_DECREF(cache);
     if (result < 0) {
         return -1;
     }
     static const struct wire_span nothing = {(const uint8_t *)"{}", 2};
-    const struct wire_span *before = frame->request->user_cache.bytes > 0 ? &frame->request->user_cache : &nothing;
-    if (run.user_cache.length != before->bytes || memcmp(run.user_cache.data, before->data, before->bytes) != 0) {
+    const struct wire_span *before =
+        frame->request->user_cache.bytes > 0 ? &frame->request->user_cache : &nothing;
+    if (run.user_cache.length != before->bytes ||
+        memcmp(run.user_cache.data, before->data, before->bytes) != 0) {
         finished->user_cache_changed = true;
         finished->user_cache_json = (char *)run.user_cache.data;
     }
     return 0;
 }
 
-static void tell_last_executed(const struct frame *frame, Engenho__Finished *finished, char *text, size_t room)
+static void tell_last_executed(const struct frame *frame, Engenho__Finished *finished, char *text,
+                               size_t room)
 {
     if (!frame->code->epm) {
         return;
@@ -288,7 +306,8 @@ static PyObject *call(struct frame *frame)
     PyObject *returned = NULL;
     if (code_activate(code) == 0 && bind(frame) == 0) {
         returned = PyObject_Vectorcall(code->function, frame->arguments + 1,
-                                       code->positional_count | PY_VECTORCALL_ARGUMENTS_OFFSET, code->keywords);
+                                       code->positional_count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                       code->keywords);
     }
     signals_end();
     return returned;
@@ -321,7 +340,8 @@ int run_execution(const struct request *request, bool last)
         }
         _exit(returned == NULL);
     }
-    if (returned == NULL || take_result(frame.code, returned, &finished) < 0 || take_user_cache(&frame, &finished) < 0) {
+    if (returned == NULL || take_result(frame.code, returned, &finished) < 0 ||
+        take_user_cache(&frame, &finished) < 0) {
         finished.result = (char *)protobuf_c_empty_string;
         fail(&finished);
     }
@@ -332,14 +352,18 @@ int run_execution(const struct request *request, bool last)
     run.now_mono_us = end_us;
     bool truncated;
     const uint8_t *printed;
-    output_end(last || end_us - start_us >= LOOK_AT_PIPE_US, &printed, &finished.output.len, &truncated);
+    output_end(last || end_us - start_us >= LOOK_AT_PIPE_US, &printed, &finished.output.len,
+               &truncated);
     finished.output.data = (uint8_t *)printed;
     finished.output_truncated = truncated;
     finished.number = request->number;
     finished.start_us = start_us + run.unix_minus_mono_us;
     finished.end_us = end_us + run.unix_minus_mono_us;
     if ((last || end_us - start_us >= LOOK_FOR_CHILDREN_US) && has_children()) {
-        /* The pool kills this process group then, and starts another interpreter. Said before the answer leaves. */
+        /*
+         * The pool kills this process group then, and starts another interpreter. Said before the
+         * answer leaves.
+         */
         atomic_store(&run.shared->leaving, 1);
     }
     int result = channel_answer(&finished);

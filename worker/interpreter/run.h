@@ -18,9 +18,10 @@ MUST_CHECK int run_open(struct shared *shared);
 /* Clocks are read once a frame and advanced by the monotonic one: call before its executions. */
 void run_begin_frame(void);
 /*
- * Run `request` and queue its answer. An execution whose code did not load is passed over: the pool has taken it back.
- * `last`: nothing follows in this frame, so what is still in the output pipe is waited for.
- * A script that leaves child processes behind sets `leaving`. Returns 0, or -Exxx when the pool is gone.
+ * Run `request` and queue its answer. An execution whose code did not load is passed over: the pool
+ * has taken it back. `last`: nothing follows in this frame, so what is still in the output pipe is
+ * waited for. A script that leaves child processes behind sets `leaving`. Returns 0, or -Exxx when
+ * the pool is gone.
  */
 MUST_CHECK int run_execution(const struct request *request, bool last);
 

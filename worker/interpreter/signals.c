@@ -1,5 +1,6 @@
 /*
- * Interrupts and the stack on demand. Limits are the pool's: nothing here decides when. Interpreter only.
+ * Interrupts and the stack on demand. Limits are the pool's: nothing here decides when. Interpreter
+ * only.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -22,7 +23,8 @@ static void on_interrupt(int number)
 {
     (void)number;
     uint64_t running = atomic_load_explicit(&signals.interruptible, memory_order_relaxed);
-    if (running != 0 && atomic_load_explicit(&signals.shared->interrupt, memory_order_relaxed) == running) {
+    if (running != 0 &&
+        atomic_load_explicit(&signals.shared->interrupt, memory_order_relaxed) == running) {
         signals.pending = 1;
         PyErr_SetInterrupt();
     }
@@ -58,17 +60,21 @@ int signals_open(struct shared *shared, int stack_fd, struct error *error)
         return error_set(error, -errno, "cannot set signal handlers: %s", strerror(errno));
     }
     PyObject *faulthandler = PyImport_ImportModule("faulthandler");
-    PyObject *method = faulthandler != NULL ? PyObject_GetAttrString(faulthandler, "register") : NULL;
+    PyObject *method =
+        faulthandler != NULL ? PyObject_GetAttrString(faulthandler, "register") : NULL;
     PyObject *arguments = Py_BuildValue("(ii)", SIGUSR1, stack_fd);
     PyObject *keywords = Py_BuildValue("{s:O,s:O}", "all_threads", Py_True, "chain", Py_True);
-    PyObject *done = method != NULL && arguments != NULL && keywords != NULL ? PyObject_Call(method, arguments, keywords) : NULL;
+    PyObject *done = method != NULL && arguments != NULL && keywords != NULL
+                         ? PyObject_Call(method, arguments, keywords)
+                         : NULL;
     Py_XDECREF(faulthandler);
     Py_XDECREF(method);
     Py_XDECREF(arguments);
     Py_XDECREF(keywords);
     if (done == NULL) {
         PyErr_Clear();
-        return error_set(error, -EIO, "cannot register the Python stack's signal with faulthandler");
+        return error_set(error, -EIO,
+                         "cannot register the Python stack's signal with faulthandler");
     }
     Py_DECREF(done);
     return 0;

@@ -1,5 +1,6 @@
 /*
- * The stream type: what print, logging and libraries ask of a text stream, without buffers of its own. Interpreter only.
+ * The stream type: what print, logging and libraries ask of a text stream, without buffers of its
+ * own. Interpreter only.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -9,8 +10,7 @@
 #include "worker/interpreter/output.h"
 
 struct stream {
-    PyObject_HEAD
-    int fd; /* 1 or 2, for those who ask */
+    PyObject_HEAD int fd; /* 1 or 2, for those who ask */
 };
 
 static int append_text(PyObject *text)
@@ -39,7 +39,8 @@ static PyObject *stream_write(PyObject *self, PyObject *what)
     }
     Py_buffer bytes;
     if (PyObject_GetBuffer(what, &bytes, PyBUF_SIMPLE) < 0) {
-        PyErr_Format(PyExc_TypeError, "write() takes text or bytes, not %s", Py_TYPE(what)->tp_name);
+        PyErr_Format(PyExc_TypeError, "write() takes text or bytes, not %s",
+                     Py_TYPE(what)->tp_name);
         return NULL;
     }
     Py_ssize_t length = bytes.len;
@@ -139,7 +140,8 @@ static PyMethodDef stream_methods[] = {
     {"seekable", stream_no, METH_NOARGS, NULL},
     {"writable", stream_yes, METH_NOARGS, NULL},
     {"fileno", stream_fileno, METH_NOARGS, NULL},
-    {"reconfigure", (PyCFunction)(void (*)(void))stream_reconfigure, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"reconfigure", (PyCFunction)(void (*)(void))stream_reconfigure, METH_VARARGS | METH_KEYWORDS,
+     NULL},
     {NULL, NULL, 0, NULL},
 };
 

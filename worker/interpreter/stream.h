@@ -1,5 +1,6 @@
 /*
- * sys.stdout and sys.stderr of scripts: a small text stream that writes into the captured output at once. Interpreter only.
+ * sys.stdout and sys.stderr of scripts: a small text stream that writes into the captured output at
+ * once. Interpreter only.
  */
 #ifndef ENGENHO_WORKER_INTERPRETER_STREAM_H
 #define ENGENHO_WORKER_INTERPRETER_STREAM_H

@@ -1,6 +1,7 @@
 /*
- * Protobuf's wire format, read and written in place: the hand-off decodes and encodes a few small messages an execution, and
- * protobuf-c's general way (allocation, descriptors) cost more than the Python call. The schemas stay in proto/. Interpreter only.
+ * Protobuf's wire format, read and written in place: the hand-off decodes and encodes a few small
+ * messages an execution, and protobuf-c's general way (allocation, descriptors) cost more than the
+ * Python call. The schemas stay in proto/. Interpreter only.
  */
 #ifndef ENGENHO_WORKER_INTERPRETER_WIRE_H
 #define ENGENHO_WORKER_INTERPRETER_WIRE_H
@@ -92,9 +93,12 @@ static inline MUST_CHECK int wire_next(struct wire_span *from, struct wire_field
     return -EBADMSG;
 }
 
-/* The last field of this number and type, as protobuf has it. Returns 1, 0: it is not there, -EBADMSG. */
-static inline MUST_CHECK int wire_find(struct wire_span message, uint32_t number, enum wire_type type,
-                                       struct wire_field *ret_field)
+/*
+ * The last field of this number and type, as protobuf has it. Returns 1, 0: it is not there,
+ * -EBADMSG.
+ */
+static inline MUST_CHECK int wire_find(struct wire_span message, uint32_t number,
+                                       enum wire_type type, struct wire_field *ret_field)
 {
     struct wire_field field;
     int found = 0;
@@ -110,7 +114,9 @@ static inline MUST_CHECK int wire_find(struct wire_span message, uint32_t number
     }
 }
 
-/* The functions that write return where the next byte goes; their caller has made sure of the room. */
+/*
+ * The functions that write return where the next byte goes; their caller has made sure of the room.
+ */
 static inline uint8_t *wire_put_varint(uint8_t *out, uint64_t value)
 {
     while (value >= 0x80) {
