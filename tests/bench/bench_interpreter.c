@@ -1,10 +1,12 @@
 /*
- * How fast the hand-off to an interpreter is: frames of a trivial method through the socketpair, no Kafka, no pool.
+ * How fast the hand-off to an interpreter is: frames of a trivial method through the socketpair, no
+ * Kafka, no pool.
  *
  *     build/test/bench/bench_interpreter [SECONDS]
  *
- * prints, for frames of 1, 8 and 64: executions a second, executions a second of the interpreter's processor time, and its
- * microseconds an execution; beside them the bare Python call, measured inside the interpreter.
+ * prints, for frames of 1, 8 and 64: executions a second, executions a second of the interpreter's
+ * processor time, and its microseconds an execution; beside them the bare Python call, measured
+ * inside the interpreter.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,9 +18,9 @@
 
 #include "common/clock.h"
 #include "common/frames.h"
+#include "proto/interpreter.pb-c.h"
 #include "worker/arena.h"
 #include "worker/pool_process.h"
-#include "proto/interpreter.pb-c.h"
 
 static const char script[] = "from engenho import method\n"
                              "import time\n"
@@ -97,14 +99,16 @@ static size_t receive(struct process *process, struct arena *arena, char *result
     const uint8_t *payload;
     size_t bytes;
     size_t frame;
-    while (frame_next(process->in.data + taken, process->in.length - taken, PROCESS_FRAME_BYTES_MAX, &payload, &bytes, &frame) == 1) {
+    while (frame_next(process->in.data + taken, process->in.length - taken, PROCESS_FRAME_BYTES_MAX,
+                      &payload, &bytes, &frame) == 1) {
         taken += frame;
         arena_reset(arena);
         Engenho__ToWorker *message = engenho__to_worker__unpack(&arena->allocator, bytes, payload);
         if (message == NULL) {
             fail("what came is not an answer");
         }
-        if (message->body_case == ENGENHO__TO_WORKER__BODY_LOADED && message->loaded->error[0] != '\0') {
+        if (message->body_case == ENGENHO__TO_WORKER__BODY_LOADED &&
+            message->loaded->error[0] != '\0') {
             fail(message->loaded->error);
         }
         answers += message->n_answers;
@@ -123,8 +127,9 @@ static size_t receive(struct process *process, struct arena *arena, char *result
 
 static void send_batch(struct process *process, uint32_t code, size_t count, uint64_t *number)
 {
-    static const uint8_t event[] = "\x0a\x05plant\x12\x12MachineTemperature\x1a\x09\x09\0\0\0\0\0\x40\x59\x40"
-                                   "\x22\x09\x09\0\0\0\0\0\0\x59\x40\x30\x80\x80\xa0\xf5\xa1\x89\x92\x03";
+    static const uint8_t event[] =
+        "\x0a\x05plant\x12\x12MachineTemperature\x1a\x09\x09\0\0\0\0\0\x40\x59\x40"
+        "\x22\x09\x09\0\0\0\0\0\0\x59\x40\x30\x80\x80\xa0\xf5\xa1\x89\x92\x03";
     Engenho__Execution executions[64];
     Engenho__Execution *pointers[64];
     for (size_t i = 0; i < count; i++) {
@@ -149,7 +154,8 @@ static void send_batch(struct process *process, uint32_t code, size_t count, uin
     send_all(process);
 }
 
-static void measure(struct process *process, struct arena *arena, uint32_t code, size_t frame, double seconds, uint64_t *number)
+static void measure(struct process *process, struct arena *arena, uint32_t code, size_t frame,
+                    double seconds, uint64_t *number)
 {
     size_t done = 0;
     double cpu_before = process_cpu_seconds(process);
@@ -165,8 +171,9 @@ static void measure(struct process *process, struct arena *arena, uint32_t code,
     }
     double wall = (double)(clock_mono_us() - before_us) / 1e6;
     double cpu = process_cpu_seconds(process) - cpu_before;
-    printf("%-8s frames of %2zu: %8.0f/s, %8.0f a CPU-second of the interpreter, %6.3f us each\n", code == 1 ? "trivial" : "nothing",
-           frame, (double)done / wall, (double)done / cpu, cpu / (double)done * 1e6);
+    printf("%-8s frames of %2zu: %8.0f/s, %8.0f a CPU-second of the interpreter, %6.3f us each\n",
+           code == 1 ? "trivial" : "nothing", frame, (double)done / wall, (double)done / cpu,
+           cpu / (double)done * 1e6);
 }
 
 int main(int argc, char **argv)
@@ -184,7 +191,8 @@ int main(int argc, char **argv)
     }
     snprintf(path, sizeof(path), "%s/work", directory);
     struct process process;
-    struct process_options options = {.program = BENCH_INTERPRETER, .python_library = BENCH_PYTHON_LIBRARY, .directory = path};
+    struct process_options options = {
+        .program = BENCH_INTERPRETER, .python_library = BENCH_PYTHON_LIBRARY, .directory = path};
     struct error error;
     struct arena arena;
     arena_init(&arena);
@@ -200,7 +208,8 @@ int main(int argc, char **argv)
     send_batch(&process, 1, 1, &number);
     while (receive(&process, &arena, NULL, 0) == 0) {
     }
-    printf("start to first answer: %.1f ms, %.1f MiB resident\n", (double)(clock_mono_us() - before_us) / 1e3,
+    printf("start to first answer: %.1f ms, %.1f MiB resident\n",
+           (double)(clock_mono_us() - before_us) / 1e3,
            (double)process_rss_bytes(&process) / 1048576);
     char bare[64] = "";
     send_batch(&process, 3, 1, &number);

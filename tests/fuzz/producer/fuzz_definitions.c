@@ -19,7 +19,8 @@ static void check(const struct node *document)
     struct error error = {""};
     Engenho__Definition *definition;
     int started, line = 0;
-    if (definition_parse(document, NULL, NULL, &checks, &definition, &started, &line, &error) != 0) {
+    if (definition_parse(document, NULL, NULL, &checks, &definition, &started, &line, &error) !=
+        0) {
         REQUIRE(error.text[0] != '\0');
         return;
     }
@@ -41,7 +42,8 @@ static void write_and_read(const struct node *document)
         REQUIRE(document_parse_yaml((const char *)yaml.data, yaml.length, &again, &error) == 0);
         REQUIRE(again->count == 1);
         REQUIRE(node_write_json(again->first, &second) == 0);
-        REQUIRE(first.length == second.length && memcmp(first.data, second.data, first.length) == 0);
+        REQUIRE(first.length == second.length &&
+                memcmp(first.data, second.data, first.length) == 0);
         node_free(again);
     }
     buf_release(&yaml);
@@ -55,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct node *documents;
     char *text = fuzz_text(data, bytes);
     if (document_parse_yaml(text, bytes, &documents, &error) == 0) {
-        for (const struct node *document = documents->first; document != NULL; document = document->next) {
+        for (const struct node *document = documents->first; document != NULL;
+             document = document->next) {
             check(document);
             write_and_read(document);
         }

@@ -1,9 +1,10 @@
 /*
- * A clock that tests hold in their hand: preloaded into a process (LD_PRELOAD), it makes its clocks what a file says.
- * libfaketime can't do this for Debian's redis-server: the two wait for each other while jemalloc starts.
+ * A clock that tests hold in their hand: preloaded into a process (LD_PRELOAD), it makes its clocks
+ * what a file says. libfaketime can't do this for Debian's redis-server: the two wait for each
+ * other while jemalloc starts.
  *
- * TEST_CLOCK_FILE holds two 64-bit numbers: microseconds of the wall clock (unix), and of the monotonic clock. They stand
- * still until the file is written again. No file: the real clocks.
+ * TEST_CLOCK_FILE holds two 64-bit numbers: microseconds of the wall clock (unix), and of the
+ * monotonic clock. They stand still until the file is written again. No file: the real clocks.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -10,7 +10,8 @@
 
 static const char *const pool_names[] = {"productions", "requests", "full", "small"};
 static const char *const chains[][3] = {
-    {"productions"}, {"requests"}, {"requests", "full"}, {"productions", "small", "full"}, {"small"}, {"nowhere"},
+    {"productions"}, {"requests"}, {"requests", "full"}, {"productions", "small", "full"},
+    {"small"},       {"nowhere"},
 };
 static const char *const productions[] = {"P1", "P2", "P3", "Period/P_2m"};
 
@@ -31,7 +32,8 @@ void script_init(struct script *script, uint64_t seed)
     script->now_ms = INT64_C(1767225600000) + (int64_t)pick(script, 1000000);
     for (size_t i = 0; i < SCRIPT_WORKERS; i++) {
         snprintf(script->workers[i].name, sizeof(script->workers[i].name), "worker%zu", i);
-        snprintf(script->workers[i].agent, sizeof(script->workers[i].agent), i < 4 ? "default" : "other");
+        snprintf(script->workers[i].agent, sizeof(script->workers[i].agent),
+                 i < 4 ? "default" : "other");
     }
 }
 
@@ -72,7 +74,8 @@ static void choose_limits(struct script *script)
 
 static void connection_of(struct script *script, const struct script_worker *worker)
 {
-    snprintf(script->connection, sizeof(script->connection), "%s.%u", worker->name, worker->connection);
+    snprintf(script->connection, sizeof(script->connection), "%s.%u", worker->name,
+             worker->connection);
     script->request.who.connection = script->connection;
 }
 
@@ -81,13 +84,18 @@ static void collect_claims(struct script *script, const struct script_worker *wo
     struct store_request *r = &script->request;
     for (size_t i = 0; i < SCRIPT_GRANTS; i++) {
         const struct script_request *request = &script->requests[i];
-        if (strcmp(request->session, worker->session) != 0 || request->waived || chance(script, 10)) {
+        if (strcmp(request->session, worker->session) != 0 || request->waived ||
+            chance(script, 10)) {
             continue;
         }
         if (request->state == REQUEST_HELD) {
-            script->claims[r->who.claims_count++] = (struct store_claim){
-                .token = request->token, .number = request->number, .pool = request->pool,
-                .production = request->production, .request = request->id, .use = request->use};
+            script->claims[r->who.claims_count++] =
+                (struct store_claim){.token = request->token,
+                                     .number = request->number,
+                                     .pool = request->pool,
+                                     .production = request->production,
+                                     .request = request->id,
+                                     .use = request->use};
         } else if (request->state == REQUEST_WAITS) {
             script->waiting[r->who.waiting_count++] = request->id;
         }
@@ -204,11 +212,13 @@ static void choose_acquire(struct script *script)
     }
     memset(asked, 0, sizeof(*asked));
     snprintf(asked->session, sizeof(asked->session), "%s", worker->session);
-    snprintf(asked->id, sizeof(asked->id), "%s:%" PRIu64, worker->session[0] != '\0' ? worker->session : "none",
-             ++worker->requests);
+    snprintf(asked->id, sizeof(asked->id), "%s:%" PRIu64,
+             worker->session[0] != '\0' ? worker->session : "none", ++worker->requests);
     asked->use = chance(script, 55) ? SEAT_HELD : chance(script, 90) ? SEAT_REQUEST : SEAT_NOTIFIED;
-    snprintf(asked->production, sizeof(asked->production), "%s", productions[pick(script, ARRAY_SIZE(productions))]);
-    size_t chain = chance(script, 97) ? pick(script, ARRAY_SIZE(chains) - 1) : ARRAY_SIZE(chains) - 1;
+    snprintf(asked->production, sizeof(asked->production), "%s",
+             productions[pick(script, ARRAY_SIZE(productions))]);
+    size_t chain =
+        chance(script, 97) ? pick(script, ARRAY_SIZE(chains) - 1) : ARRAY_SIZE(chains) - 1;
     for (size_t i = 0; i < 3 && chains[chain][i] != NULL; i++) {
         asked->pools[asked->pools_count++] = chains[chain][i];
     }
@@ -218,7 +228,8 @@ static void choose_acquire(struct script *script)
 static void choose_release(struct script *script)
 {
     struct store_request *r = &script->request;
-    struct script_request *held = find_state(script, chance(script, 92) ? REQUEST_HELD : REQUEST_WAITS);
+    struct script_request *held =
+        find_state(script, chance(script, 92) ? REQUEST_HELD : REQUEST_WAITS);
     if (held == NULL || chance(script, 4)) {
         held = &script->requests[pick(script, SCRIPT_GRANTS)];
     }
@@ -251,7 +262,8 @@ static void choose_rare(struct script *script)
         r->lease_ms = SCRIPT_LEASE_MS;
         r->highest_op = script->highest_op;
         if (chance(script, 15)) {
-            r->highest_op += 1 + pick(script, 50); /* somebody saw transitions that this store lost */
+            /* somebody saw transitions that this store lost */
+            r->highest_op += 1 + pick(script, 50);
         }
         return;
     case 4:
@@ -317,7 +329,7 @@ const struct store_request *script_next(struct script *script)
     return &script->request;
 }
 
-/* Answers ----------------------------------------------------------------------------------------------------------- */
+/* Answers -------------------------------------------------------------------------------------- */
 
 bool script_serves(const struct script *script)
 {
@@ -358,18 +370,20 @@ static void take_grant(struct script *script, const struct store_grant *grant)
     snprintf(request->pool, sizeof(request->pool), "%s", grant->pool);
 }
 
-static int check_grant(struct script *script, const struct store_grant *grant, bool is_new, struct error *error)
+static int check_grant(struct script *script, const struct store_grant *grant, bool is_new,
+                       struct error *error)
 {
     if (grant->token == 0 || grant->waived || !is_new) {
         return 0;
     }
     uint64_t *seq = &script->seq_of[pool_index(grant->pool)];
     if (!grant->reused && grant->number <= *seq) {
-        return error_set(error, -EBADMSG, "pool %s: fresh L%" PRIu64 " after L%" PRIu64, grant->pool, grant->number, *seq);
+        return error_set(error, -EBADMSG, "pool %s: fresh L%" PRIu64 " after L%" PRIu64,
+                         grant->pool, grant->number, *seq);
     }
     if (grant->reused && (grant->number > *seq || grant->life_left_ms <= 0)) {
-        return error_set(error, -EBADMSG, "pool %s: re-used L%" PRIu64 " with %" PRId64 " ms left", grant->pool, grant->number,
-                         grant->life_left_ms);
+        return error_set(error, -EBADMSG, "pool %s: re-used L%" PRIu64 " with %" PRId64 " ms left",
+                         grant->pool, grant->number, grant->life_left_ms);
     }
     if (grant->number > *seq) {
         *seq = grant->number;
@@ -390,14 +404,19 @@ static bool wants(const struct script_request *request, const char *pool)
     return false;
 }
 
-/* A request seat is never blocked by an edition, so nobody who came later may get a seat of its pool before it. */
-static int check_order(const struct script *script, const struct script_request *served, struct error *error)
+/*
+ * A request seat is never blocked by an edition, so nobody who came later may get a seat of its
+ * pool before it.
+ */
+static int check_order(const struct script *script, const struct script_request *served,
+                       struct error *error)
 {
     for (size_t i = 0; i < SCRIPT_GRANTS; i++) {
         const struct script_request *other = &script->requests[i];
-        if (other->in_line && other->use == SEAT_REQUEST && other->since_op < served->since_op && wants(other, served->pool)) {
-            return error_set(error, -EBADMSG, "request %s overtook %s in the line of pool %s", served->id, other->id,
-                             served->pool);
+        if (other->in_line && other->use == SEAT_REQUEST && other->since_op < served->since_op &&
+            wants(other, served->pool)) {
+            return error_set(error, -EBADMSG, "request %s overtook %s in the line of pool %s",
+                             served->id, other->id, served->pool);
         }
     }
     return 0;
@@ -479,7 +498,8 @@ static void take_word(struct script *script, const struct store_answer *answer)
         return;
     case STORE_REFUSED:
         script->refused_for_limit += answer->reason == STORE_POOL_LIMIT;
-        if (asked != NULL && script->request.verb == STORE_RELEASE && answer->reason == STORE_STALE) {
+        if (asked != NULL && script->request.verb == STORE_RELEASE &&
+            answer->reason == STORE_STALE) {
             asked->state = REQUEST_FREE;
         }
         return;
@@ -492,14 +512,18 @@ int script_answer(struct script *script, const struct store_answer *answer, stru
 {
     script->counts[script->request.verb][answer->word]++;
     if (answer->now_ms != script->now_ms) {
-        return error_set(error, -EBADMSG, "the store's clock says %" PRId64 ", not %" PRId64, answer->now_ms, script->now_ms);
+        return error_set(error, -EBADMSG, "the store's clock says %" PRId64 ", not %" PRId64,
+                         answer->now_ms, script->now_ms);
     }
     if (answer->op < script->highest_op) {
-        return error_set(error, -EBADMSG, "op %" PRIu64 " after %" PRIu64, answer->op, script->highest_op);
+        return error_set(error, -EBADMSG, "op %" PRIu64 " after %" PRIu64, answer->op,
+                         script->highest_op);
     }
-    bool is_new = script->asked != NULL && script->asked->state == REQUEST_FREE && answer->op > script->highest_op;
+    bool is_new = script->asked != NULL && script->asked->state == REQUEST_FREE &&
+                  answer->op > script->highest_op;
     int rc = 0;
-    for (size_t i = 0; i < answer->handed_count && rc == 0; i++) { /* before the request's own seat */
+    /* before the request's own seat */
+    for (size_t i = 0; i < answer->handed_count && rc == 0; i++) {
         rc = check_grant(script, &answer->handed[i], true, error);
         take_grant(script, &answer->handed[i]);
         struct script_request *served = request_of(script, answer->handed[i].request);

@@ -1,6 +1,7 @@
 /*
- * A seeded stream of transitions for a store of keys and seats: registrations, deaths, requests, waits, repeated and late
- * messages, clock steps, lost writes, licences that change. It follows the answers, so that it can name tokens that exist.
+ * A seeded stream of transitions for a store of keys and seats: registrations, deaths, requests,
+ * waits, repeated and late messages, clock steps, lost writes, licences that change. It follows the
+ * answers, so that it can name tokens that exist.
  */
 #ifndef ENGENHO_TESTS_SIM_LICENSOR_SCRIPT_H
 #define ENGENHO_TESTS_SIM_LICENSOR_SCRIPT_H
@@ -26,9 +27,9 @@ struct script_request {
     uint64_t token, number;
     enum { REQUEST_FREE, REQUEST_WAITS, REQUEST_HELD, REQUEST_OVER } state;
     bool waived;
-    uint64_t since_op;      /* waiting: when it came into the line */
-    bool in_line;           /* the store has it in a line */
-    bool served;            /* handed a seat of `pool` by the last transition */
+    uint64_t since_op; /* waiting: when it came into the line */
+    bool in_line;      /* the store has it in a line */
+    bool served;       /* handed a seat of `pool` by the last transition */
     const char *pools[3];
     size_t pools_count;
 };
@@ -47,7 +48,7 @@ struct script {
     struct script_worker workers[SCRIPT_WORKERS];
     struct script_request requests[SCRIPT_GRANTS];
     uint64_t steps;
-    uint64_t seq_of[8];     /* highest L-number by pool, to see that they only grow */
+    uint64_t seq_of[8]; /* highest L-number by pool, to see that they only grow */
     /* The transition that is on its way, and what it borrows. */
     struct store_request request;
     struct script_worker *worker;
@@ -63,16 +64,21 @@ struct script {
 };
 
 void script_init(struct script *script, uint64_t seed);
-/* Move the clock and choose the next transition; borrowed until the next call. The store's clock is script->now_ms. */
+/*
+ * Move the clock and choose the next transition; borrowed until the next call. The store's clock is
+ * script->now_ms.
+ */
 const struct store_request *script_next(struct script *script);
 /*
- * Take what a list of the store says between two transitions: who stands in line. Returns 0, or -EBADMSG when the last
- * transition served somebody before one who came earlier and still waits.
+ * Take what a list of the store says between two transitions: who stands in line. Returns 0, or
+ * -EBADMSG when the last transition served somebody before one who came earlier and still waits.
  */
-MUST_CHECK int script_see(struct script *script, const struct store_answer *list, struct error *error);
+MUST_CHECK int script_see(struct script *script, const struct store_answer *list,
+                          struct error *error);
 /* Whether the last transition serves every line. */
 bool script_serves(const struct script *script);
 /* Take its answer. Returns 0, or -EBADMSG with what no answer may say. */
-MUST_CHECK int script_answer(struct script *script, const struct store_answer *answer, struct error *error);
+MUST_CHECK int script_answer(struct script *script, const struct store_answer *answer,
+                             struct error *error);
 
 #endif

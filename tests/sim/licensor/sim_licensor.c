@@ -1,7 +1,7 @@
 /*
- * The seeded simulation of keys and seats on the memory store, with the invariants of SEATS section 4 checked after each
- * transition: sim_licensor [SEED [OPERATIONS]]. At the end everybody dies, and one lease, one life and one tick later every
- * pool is empty.
+ * The seeded simulation of keys and seats on the memory store, with the invariants of SEATS section
+ * 4 checked after each transition: sim_licensor [SEED [OPERATIONS]]. At the end everybody dies, and
+ * one lease, one life and one tick later every pool is empty.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,10 +35,12 @@ static void on_last(void *context, const struct store_answer *answer)
 {
     struct run *run = context;
     for (size_t i = 0; i < answer->pools_count; i++) {
-        if (answer->pools[i].in_use != 0 || answer->pools[i].queued != 0 || answer->pools[i].waiting != 0) {
-            run->rc = error_set(&run->error, -1, "all are dead, and pool %s has %u busy, %u queued, %u waiting",
-                                answer->pools[i].pool, answer->pools[i].in_use, answer->pools[i].queued,
-                                answer->pools[i].waiting);
+        if (answer->pools[i].in_use != 0 || answer->pools[i].queued != 0 ||
+            answer->pools[i].waiting != 0) {
+            run->rc = error_set(&run->error, -1,
+                                "all are dead, and pool %s has %u busy, %u queued, %u waiting",
+                                answer->pools[i].pool, answer->pools[i].in_use,
+                                answer->pools[i].queued, answer->pools[i].waiting);
         }
     }
     if (answer->alive != 0) {
@@ -48,10 +50,12 @@ static void on_last(void *context, const struct store_answer *answer)
 
 static int all_dead(struct run *run)
 {
-    for (int second = 0; second < 120; second++) { /* somebody ticks all the time, or leases would be made longer */
+    /* somebody ticks all the time, or leases would be made longer */
+    for (int second = 0; second < 120; second++) {
         run->script.now_ms += 1000;
         memory_store_set_now(run->memory, run->script.now_ms);
-        struct store_request tick = {.verb = STORE_TICK, .lease_ms = SCRIPT_LEASE_MS, .reuse_ms = SCRIPT_REUSE_MS};
+        struct store_request tick = {
+            .verb = STORE_TICK, .lease_ms = SCRIPT_LEASE_MS, .reuse_ms = SCRIPT_REUSE_MS};
         run->rc = 0;
         store_submit(memory_store(run->memory), &tick, on_last, run);
     }
@@ -79,12 +83,15 @@ static int run_seed(uint64_t seed, uint64_t operations, bool show)
         run->rc = all_dead(run);
     }
     if (run->rc != 0) {
-        printf("seed %" PRIu64 ", operation %" PRIu64 ", verb %d: %s\n", seed, i, run->script.request.verb, run->error.text);
+        printf("seed %" PRIu64 ", operation %" PRIu64 ", verb %d: %s\n", seed, i,
+               run->script.request.verb, run->error.text);
     } else if (show) {
         const struct script *s = &run->script;
-        printf("%" PRIu64 " operations: %" PRIu64 " granted, %" PRIu64 " waited, %" PRIu64 " handed, %" PRIu64 " re-used, %" PRIu64
-               " refused for a limit, %" PRIu64 " registered\n", i, s->counts[STORE_ACQUIRE][STORE_GRANTED],
-               s->counts[STORE_ACQUIRE][STORE_WAITING], s->handed, s->reused, s->refused_for_limit,
+        printf("%" PRIu64 " operations: %" PRIu64 " granted, %" PRIu64 " waited, %" PRIu64
+               " handed, %" PRIu64 " re-used, %" PRIu64 " refused for a limit, %" PRIu64
+               " registered\n",
+               i, s->counts[STORE_ACQUIRE][STORE_GRANTED], s->counts[STORE_ACQUIRE][STORE_WAITING],
+               s->handed, s->reused, s->refused_for_limit,
                s->counts[STORE_REGISTER][STORE_REGISTERED]);
     }
     int rc = run->rc;
@@ -103,7 +110,7 @@ int main(int argc, char **argv)
             return 1;
         }
     }
-    printf("seeds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " operations each: every invariant held\n", seed, seed + seeds - 1,
-           operations);
+    printf("seeds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " operations each: every invariant held\n",
+           seed, seed + seeds - 1, operations);
     return 0;
 }

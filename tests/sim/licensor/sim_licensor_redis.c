@@ -1,9 +1,11 @@
 /*
- * The same simulation on the memory store and on a real Redis, which must agree operation by operation:
+ * The same simulation on the memory store and on a real Redis, which must agree operation by
+ * operation:
  *
  *     sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS
  *
- * Redis runs with clock_shim.so, and CLOCK-FILE is its TEST_CLOCK_FILE: this program moves its clock.
+ * Redis runs with clock_shim.so, and CLOCK-FILE is its TEST_CLOCK_FILE: this program moves its
+ * clock.
  */
 #include <event2/event.h>
 #include <fcntl.h>
@@ -64,7 +66,8 @@ static void on_measured(void *context, const char *command, double seconds, bool
 
 static void set_clock(struct run *run, int64_t now_ms)
 {
-    int64_t clocks[2] = {now_ms * 1000 + 500, now_ms * 1000}; /* the wall's and the monotonic one, as clock_shim.c reads them */
+    /* the wall's and the monotonic one, as clock_shim.c reads them */
+    int64_t clocks[2] = {now_ms * 1000 + 500, now_ms * 1000};
     if (pwrite(run->clock_fd, clocks, sizeof(clocks), 0) != (ssize_t)sizeof(clocks)) {
         perror("the clock's file");
         exit(1);
@@ -85,7 +88,8 @@ static void on_memory_answer(void *context, const struct store_answer *answer)
     struct run *run = context;
     buf_clear(&run->ours);
     answer_text(answer, &run->ours);
-    run->rc = run->looking ? script_see(&run->script, answer, &run->error) : script_answer(&run->script, answer, &run->error);
+    run->rc = run->looking ? script_see(&run->script, answer, &run->error)
+                           : script_answer(&run->script, answer, &run->error);
 }
 
 /* One transition on both stores; they must agree. */
@@ -99,7 +103,8 @@ static void both(struct run *run, const struct store_request *request)
     store_submit(memory_store(run->memory), request, on_memory_answer, run);
     if (strcmp((char *)run->theirs.data, (char *)run->ours.data) != 0) {
         run->rc = 1;
-        printf("the stores differ\nredis:  %s\nmemory: %s\n", (char *)run->theirs.data, (char *)run->ours.data);
+        printf("the stores differ\nredis:  %s\nmemory: %s\n", (char *)run->theirs.data,
+               (char *)run->ours.data);
         error_set(&run->error, run->rc, "the stores differ");
     }
 }
@@ -137,13 +142,19 @@ int main(int argc, char **argv)
     buf_init(&run->ours, 1 << 20);
     script_init(&run->script, strtoull(argv[3], NULL, 10));
     set_clock(run, run->script.now_ms);
-    struct redis_options options = {.tenant = "sim", .timeout_us = 10000000, .queue_max = 100, .lease_ms = SCRIPT_LEASE_MS,
-                                    .backoff_us_max = 200000, .batch_us = 300, .allow_unsafe = true};
+    struct redis_options options = {.tenant = "sim",
+                                    .timeout_us = 10000000,
+                                    .queue_max = 100,
+                                    .lease_ms = SCRIPT_LEASE_MS,
+                                    .backoff_us_max = 200000,
+                                    .batch_us = 300,
+                                    .allow_unsafe = true};
     if (redis_address_parse(argv[1], &options.address, &run->error) != 0) {
         fprintf(stderr, "%s\n", run->error.text);
         return 2;
     }
-    struct redis_callbacks callbacks = {.state = on_state, .granted = on_granted, .waited = on_waited, .measured = on_measured};
+    struct redis_callbacks callbacks = {
+        .state = on_state, .granted = on_granted, .waited = on_waited, .measured = on_measured};
     run->redis = redis_new(run->base, &options, &callbacks, run);
     while (!run->up) {
         event_base_loop(run->base, EVLOOP_ONCE);
@@ -153,8 +164,9 @@ int main(int argc, char **argv)
         step(run, i++);
     }
     const struct script *s = &run->script;
-    printf("seed %s, %" PRIu64 " operations, %s: %" PRIu64 " granted, %" PRIu64 " handed, %" PRIu64 " re-used, %" PRIu64
-           " refused for a limit\n", argv[3], i, run->rc == 0 ? "0 differences" : "FAILED",
+    printf("seed %s, %" PRIu64 " operations, %s: %" PRIu64 " granted, %" PRIu64 " handed, %" PRIu64
+           " re-used, %" PRIu64 " refused for a limit\n",
+           argv[3], i, run->rc == 0 ? "0 differences" : "FAILED",
            s->counts[STORE_ACQUIRE][STORE_GRANTED], s->handed, s->reused, s->refused_for_limit);
     redis_free(run->redis);
     memory_store_free(run->memory);

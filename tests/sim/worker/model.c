@@ -16,7 +16,8 @@ bool model_chance(struct model *model, unsigned n)
     return random_below(&model->random, n) == 0;
 }
 
-void model_append(struct log *log, const void *key, size_t key_bytes, const void *value, size_t bytes, int64_t now_us)
+void model_append(struct log *log, const void *key, size_t key_bytes, const void *value,
+                  size_t bytes, int64_t now_us)
 {
     if (log->count == log->capacity) {
         log->capacity = log->capacity ? 2 * log->capacity : 64;
@@ -89,7 +90,8 @@ static int port_submit(void *context, struct execution *const *executions, size_
             /* Nobody else is at work on the key. */
             for (size_t k = 0; k < INTERPRETERS; k++) {
                 for (size_t j = 0; k != i && j < model->interpreters[k].count; j++) {
-                    struct execution *other = engine_find(&model->engine, model->interpreters[k].numbers[j]);
+                    struct execution *other =
+                        engine_find(&model->engine, model->interpreters[k].numbers[j]);
                     for (size_t m = 0; other != NULL && other->line != NULL && m < count; m++) {
                         assert(other->line != executions[m]->line || !other->line->ordered);
                     }
@@ -133,11 +135,13 @@ static void run_one(struct model *model, struct seat_of_work *interpreter)
         finished.not_retryable = model_chance(model, 5);
     } else if (execution->line != NULL && execution->production->stateful) {
         char key[600];
-        snprintf(key, sizeof key, "cache/%s/%s", execution->production->name, execution->line->ordering_key);
+        snprintf(key, sizeof key, "cache/%s/%s", execution->production->name,
+                 execution->line->ordering_key);
         struct cache *found;
         struct cache *caches = execution->line->lane->caches;
         HASH_FIND(hh, caches, key, strlen(key), found);
-        long before = found && found->user_cache_json ? strtol(found->user_cache_json, NULL, 10) : 0;
+        long before =
+            found && found->user_cache_json ? strtol(found->user_cache_json, NULL, 10) : 0;
         snprintf(cache, sizeof cache, "%ld", before + 1);
         finished.user_cache_changed = true;
         finished.user_cache_json = cache;
@@ -208,7 +212,8 @@ static int port_begin(void *context, unsigned producer)
     return 0;
 }
 
-static int port_produce(void *context, unsigned producer, const struct lane *lane, const struct emit *emit)
+static int port_produce(void *context, unsigned producer, const struct lane *lane,
+                        const struct emit *emit)
 {
     struct model *model = context;
     struct pending *pending = &model->pending[producer];
@@ -217,7 +222,8 @@ static int port_produce(void *context, unsigned producer, const struct lane *lan
     }
     if (pending->count == pending->capacity) {
         pending->capacity = pending->capacity ? 2 * pending->capacity : 64;
-        pending->written = memory_resize(pending->written, pending->capacity, sizeof *pending->written);
+        pending->written =
+            memory_resize(pending->written, pending->capacity, sizeof *pending->written);
     }
     struct written *written = &pending->written[pending->count++];
     written->topic = emit->topic;
@@ -238,7 +244,8 @@ static void hand_over(struct model *model, unsigned producer)
     model->order[model->order_count++] = producer;
 }
 
-static void port_commit(void *context, unsigned producer, const struct lane_commit *commits, size_t count)
+static void port_commit(void *context, unsigned producer, const struct lane_commit *commits,
+                        size_t count)
 {
     struct model *model = context;
     struct pending *pending = &model->pending[producer];
@@ -275,8 +282,10 @@ static struct log *log_of(struct model *model, const struct written *written)
     case EMIT_STATE:
         return &model->shelves[written->shelf].state;
     case EMIT_TRIGGERS:
-        return &model->shelves[PARTITIONS + murmur2_partition(written->record.key, written->record.key_bytes,
-                                                              PARTITIONS)].input;
+        return &model
+                    ->shelves[PARTITIONS + murmur2_partition(written->record.key,
+                                                             written->record.key_bytes, PARTITIONS)]
+                    .input;
     }
     abort();
 }
@@ -320,7 +329,10 @@ static void decide(struct model *model, unsigned producer, bool committed)
 
 static void decide_oldest(struct model *model, bool tell)
 {
-    static bool broken; /* the older one of the pair did not happen: neither does the next that was handed over by then */
+    /*
+     * the older one of the pair did not happen: neither does the next that was handed over by then
+     */
+    static bool broken;
     if (model->order_count == 0) {
         return;
     }
@@ -334,7 +346,8 @@ static void decide_oldest(struct model *model, bool tell)
     model->aborts += aborts;
     decide(model, producer, !aborts);
     if (tell) {
-        engine_txn_decided(&model->engine, producer, aborts ? TXN_DECIDED_ABORTED : TXN_DECIDED_DONE);
+        engine_txn_decided(&model->engine, producer,
+                           aborts ? TXN_DECIDED_ABORTED : TXN_DECIDED_DONE);
     }
 }
 
@@ -370,8 +383,8 @@ static void port_closed(void *context, struct lane *lane)
     (void)lane;
 }
 
-static void port_ended(void *context, const struct execution *execution, const Engenho__Finished *finished,
-                       enum retry_verdict verdict)
+static void port_ended(void *context, const struct execution *execution,
+                       const Engenho__Finished *finished, enum retry_verdict verdict)
 {
     (void)context;
     (void)execution;
@@ -403,8 +416,11 @@ static void port_lost(void *context, const struct emit *emit)
 
 static struct record_view view_of(const struct logged *record, size_t offset)
 {
-    return (struct record_view){.offset = (int64_t)offset, .timestamp_us = record->timestamp_us, .key = record->key,
-                                .key_bytes = record->key_bytes, .value = record->value,
+    return (struct record_view){.offset = (int64_t)offset,
+                                .timestamp_us = record->timestamp_us,
+                                .key = record->key,
+                                .key_bytes = record->key_bytes,
+                                .value = record->value,
                                 .value_bytes = record->value_bytes};
 }
 
@@ -412,16 +428,18 @@ static void take_lane(struct model *model, int number)
 {
     struct shelf *shelf = &model->shelves[number];
     bool triggers = number >= PARTITIONS;
-    struct lane *lane = engine_add_lane(&model->engine, triggers ? "triggers.a" : "events", triggers,
-                                        number % PARTITIONS);
+    struct lane *lane = engine_add_lane(&model->engine, triggers ? "triggers.a" : "events",
+                                        triggers, number % PARTITIONS);
     uint32_t slot;
     model->lanes[number] = lane;
-    int result = lane_restore(lane, shelf->committed, shelf->metadata, shelf->metadata ? strlen(shelf->metadata) : 0, &slot);
+    int result = lane_restore(lane, shelf->committed, shelf->metadata,
+                              shelf->metadata ? strlen(shelf->metadata) : 0, &slot);
     assert(result == 0 || result == -ENOENT);
     for (size_t i = 0; i < shelf->state.count; i++) {
         struct logged *record = &shelf->state.records[i];
         if (record->key != NULL) {
-            result = lane_take_state(lane, record->key, record->key_bytes, record->value, record->value_bytes);
+            result = lane_take_state(lane, record->key, record->key_bytes, record->value,
+                                     record->value_bytes);
             assert(result == 0);
         }
     }
@@ -482,15 +500,36 @@ static void set_time(struct model *model)
 void model_start(struct model *model)
 {
     struct engine_options options = {
-        .agent = "a", .worker = "w", .group = "g", .session = "s", .isolate = true, .commit_interval_us = 1000,
-        .urgent_us = 50, .results_per_commit = 40, .open_max = 200, .seat_linger_us = 500, .catalog_wait_us = 1000,
+        .agent = "a",
+        .worker = "w",
+        .group = "g",
+        .session = "s",
+        .isolate = true,
+        .commit_interval_us = 1000,
+        .urgent_us = 50,
+        .results_per_commit = 40,
+        .open_max = 200,
+        .seat_linger_us = 500,
+        .catalog_wait_us = 1000,
     };
     struct engine_port port = {
-        .context = model, .submit = port_submit, .free_interpreters = port_free, .cancel = port_cancel,
-        .seats = {.context = model, .acquire = port_acquire, .release = port_release}, .want_code = port_want_code,
-        .message_free = port_message_free, .txn_begin = port_begin, .txn_produce = port_produce,
-        .txn_commit = port_commit, .txn_abort = port_abort, .rewind_later = port_rewind, .lane_running = port_running,
-        .lane_closed = port_closed, .ended = port_ended, .dead_letter = port_letter, .held = port_held,
+        .context = model,
+        .submit = port_submit,
+        .free_interpreters = port_free,
+        .cancel = port_cancel,
+        .seats = {.context = model, .acquire = port_acquire, .release = port_release},
+        .want_code = port_want_code,
+        .message_free = port_message_free,
+        .txn_begin = port_begin,
+        .txn_produce = port_produce,
+        .txn_commit = port_commit,
+        .txn_abort = port_abort,
+        .rewind_later = port_rewind,
+        .lane_running = port_running,
+        .lane_closed = port_closed,
+        .ended = port_ended,
+        .dead_letter = port_letter,
+        .held = port_held,
         .lost = port_lost,
     };
     engine_init(&model->engine, &options, &port);
@@ -499,7 +538,8 @@ void model_start(struct model *model)
     engine_allow(&model->engine, true);
     for (size_t i = 0; i < model->production_count; i++) {
         struct production *production = model->productions[i];
-        engine_define(&model->engine, engine_holder(&model->engine, 'p', production->name), production, HOLDER_STARTED);
+        engine_define(&model->engine, engine_holder(&model->engine, 'p', production->name),
+                      production, HOLDER_STARTED);
         matcher_add(model->engine.matcher, production);
     }
     engine_txn_ready(&model->engine);
@@ -544,8 +584,8 @@ static void revoke_one(struct model *model)
 static void retake_closed(struct model *model)
 {
     for (int i = 0; i < 2 * PARTITIONS; i++) {
-        if (model->lanes[i] != NULL && model->lanes[i]->state == LANE_CLOSED && model->order_count == 0 &&
-            engine_txn_idle(&model->engine)) {
+        if (model->lanes[i] != NULL && model->lanes[i]->state == LANE_CLOSED &&
+            model->order_count == 0 && engine_txn_idle(&model->engine)) {
             engine_drop_lane(&model->engine, model->lanes[i]);
             model->lanes[i] = NULL;
             take_lane(model, i);
@@ -588,7 +628,8 @@ void model_step(struct model *model)
     case 2:
     case 3:
     case 4: {
-        struct seat_of_work *interpreter = &model->interpreters[random_below(&model->random, INTERPRETERS)];
+        struct seat_of_work *interpreter =
+            &model->interpreters[random_below(&model->random, INTERPRETERS)];
         if (interpreter->count > 0) {
             run_one(model, interpreter);
         }

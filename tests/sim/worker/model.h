@@ -1,6 +1,6 @@
 /*
- * A model of what is around the worker's core: Kafka's logs with transactions, the pool, the licensor, and time. All of it is
- * turned by one seeded stream, so that a run can be repeated.
+ * A model of what is around the worker's core: Kafka's logs with transactions, the pool, the
+ * licensor, and time. All of it is turned by one seeded stream, so that a run can be repeated.
  */
 #ifndef ENGENHO_TESTS_SIM_WORKER_MODEL_H
 #define ENGENHO_TESTS_SIM_WORKER_MODEL_H
@@ -40,9 +40,9 @@ struct pending {
     bool handed;
     struct written {
         enum emit_topic topic;
-        int shelf;      /* LATER, STATE */
+        int shelf; /* LATER, STATE */
         struct logged record;
-    } *written;
+    } * written;
     size_t count, capacity;
     struct promised {
         int shelf;
@@ -54,7 +54,8 @@ struct pending {
 
 /* One interpreter's batch. */
 struct seat_of_work {
-    struct execution *batch[BATCH_MAX]; /* borrowed: only their numbers are used once the lane may be gone */
+    /* borrowed: only their numbers are used once the lane may be gone */
+    struct execution *batch[BATCH_MAX];
     uint64_t numbers[BATCH_MAX];
     size_t count, next;
     bool cancelled;
@@ -65,13 +66,13 @@ struct model {
     struct shelf shelves[2 * PARTITIONS]; /* events, then triggers */
     struct log results, letters, requests;
     struct pending pending[2];
-    unsigned order[2];             /* producers that were handed over, oldest first */
+    unsigned order[2]; /* producers that were handed over, oldest first */
     size_t order_count;
     struct seat_of_work interpreters[INTERPRETERS];
-    uint64_t asked[256];           /* requests of seats that were not answered */
+    uint64_t asked[256]; /* requests of seats that were not answered */
     size_t asked_count;
     int64_t now_us;
-    bool calm;                     /* nothing fails any more */
+    bool calm; /* nothing fails any more */
     struct engine engine;
     bool up;
     struct lane *lanes[2 * PARTITIONS];
@@ -86,7 +87,8 @@ void model_init(struct model *model, uint64_t seed);
 void model_release(struct model *model);
 /* Whether a chance of one in `n` came up. */
 bool model_chance(struct model *model, unsigned n);
-void model_append(struct log *log, const void *key, size_t key_bytes, const void *value, size_t bytes, int64_t now_us);
+void model_append(struct log *log, const void *key, size_t key_bytes, const void *value,
+                  size_t bytes, int64_t now_us);
 /* Start a worker over what is in Kafka; kill it; one step of the world. */
 void model_start(struct model *model);
 void model_kill(struct model *model);

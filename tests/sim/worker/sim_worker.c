@@ -1,9 +1,11 @@
 /*
- * The worker's core against a model of Kafka, the pool and the licensor, with everything failing at once: kills at any step,
- * aborted transactions, revoked partitions, crashed interpreters, seats that come late, productions held and started again.
+ * The worker's core against a model of Kafka, the pool and the licensor, with everything failing at
+ * once: kills at any step, aborted transactions, revoked partitions, crashed interpreters, seats
+ * that come late, productions held and started again.
  *
- * What must be true in the end: each record has, for each production that wants it, exactly one committed outcome; executions of
- * one ordering key never run side by side; what a script keeps in userCache counts each success once.
+ * What must be true in the end: each record has, for each production that wants it, exactly one
+ * committed outcome; executions of one ordering key never run side by side; what a script keeps in
+ * userCache counts each success once.
  *
  *     sim_worker [SEED [STEPS]]
  */
@@ -15,8 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include <uthash.h>
+#include <cmocka.h>
 
 #include "common/memory.h"
 #include "tests/sim/worker/model.h"
@@ -27,8 +29,8 @@
 static uint64_t first_seed = 1;
 static uint64_t seeds = SEEDS, steps = STEPS;
 
-static void add_production(struct model *model, const char *name, Engenho__Ordering ordering, bool state, const char *when,
-                           uint32_t retries)
+static void add_production(struct model *model, const char *name, Engenho__Ordering ordering,
+                           bool state, const char *when, uint32_t retries)
 {
     Engenho__DataTrigger data = ENGENHO__DATA_TRIGGER__INIT;
     Engenho__Production definition = ENGENHO__PRODUCTION__INIT;
@@ -44,8 +46,12 @@ static void add_production(struct model *model, const char *name, Engenho__Order
     definition.retries = retries;
     definition.retry_wait_us = 700;
     application.package = (char *)"p";
-    struct production_options options = {.name = name, .generation = 1, .definition = &definition,
-                                         .application = &application, .application_name = name, .active_version = 1};
+    struct production_options options = {.name = name,
+                                         .generation = 1,
+                                         .definition = &definition,
+                                         .application = &application,
+                                         .application_name = name,
+                                         .active_version = 1};
     struct production *production = production_new(&options, &error);
     assert_non_null(production);
     model->productions[model->production_count++] = production;
@@ -102,17 +108,20 @@ static void check_once(const struct model *model, uint64_t expected, uint64_t se
         distinct++;
         engenho__result__free_unpacked(result, NULL);
     }
-    HASH_ITER(hh, all, seen, following)
-    {
+    HASH_ITER (hh, all, seen, following) {
         HASH_DEL(all, seen);
         free(seen);
     }
     if (distinct != expected) {
-        fail_msg("seed %" PRIu64 ": %" PRIu64 " outcomes instead of %" PRIu64, seed, distinct, expected);
+        fail_msg("seed %" PRIu64 ": %" PRIu64 " outcomes instead of %" PRIu64, seed, distinct,
+                 expected);
     }
 }
 
-/* The successes of a production that counts in userCache: 1, 2, 3, ... for each key, in the order of the log. */
+/*
+ * The successes of a production that counts in userCache: 1, 2, 3, ... for each key, in the order
+ * of the log.
+ */
 static void check_counts(const struct model *model, uint64_t seed)
 {
     long counts[2][KEYS] = {{0}};
@@ -122,13 +131,19 @@ static void check_counts(const struct model *model, uint64_t seed)
             continue;
         }
         Engenho__Result *result = engenho__result__unpack(NULL, record->value_bytes, record->value);
-        bool counts_by_key = !strcmp(result->production, "counter"), counts_all = !strcmp(result->production, "serial");
-        if ((counts_by_key || counts_all) && result->outcome == ENGENHO__OUTCOME__OUTCOME_SUCCEEDED) {
-            unsigned key = counts_by_key ? (unsigned)strtol(result->ordering_key + strlen("plant/tank"), NULL, 10) : 0;
+        bool counts_by_key = !strcmp(result->production, "counter"),
+             counts_all = !strcmp(result->production, "serial");
+        if ((counts_by_key || counts_all) &&
+            result->outcome == ENGENHO__OUTCOME__OUTCOME_SUCCEEDED) {
+            unsigned key =
+                counts_by_key
+                    ? (unsigned)strtol(result->ordering_key + strlen("plant/tank"), NULL, 10)
+                    : 0;
             long count = strtol(result->result, NULL, 10);
             if (count != ++counts[counts_all][key]) {
-                fail_msg("seed %" PRIu64 ": %s of %s counted %ld, not %ld", seed, result->execution_id,
-                         result->ordering_key, count, counts[counts_all][key]);
+                fail_msg("seed %" PRIu64 ": %s of %s counted %ld, not %ld", seed,
+                         result->execution_id, result->ordering_key, count,
+                         counts[counts_all][key]);
             }
         }
         engenho__result__free_unpacked(result, NULL);
@@ -162,10 +177,10 @@ static void run_seed(uint64_t seed)
     }
     check_once(&model, published * 4, seed);
     check_counts(&model, seed);
-    printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " runs, %" PRIu64 " aborts, %" PRIu64 " crashes, %" PRIu64
-           " kills, %" PRIu64 " revokes, %" PRIu64 " holds, %zu letters\n",
-           seed, published, model.runs, model.aborts, model.crashes, model.worker_kills, model.revokes, model.holds,
-           model.letters.count);
+    printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " runs, %" PRIu64 " aborts, %" PRIu64
+           " crashes, %" PRIu64 " kills, %" PRIu64 " revokes, %" PRIu64 " holds, %zu letters\n",
+           seed, published, model.runs, model.aborts, model.crashes, model.worker_kills,
+           model.revokes, model.holds, model.letters.count);
     model_kill(&model);
     for (size_t i = 0; i < model.production_count; i++) {
         production_drop(model.productions[i]);
@@ -190,6 +205,7 @@ int main(int argc, char **argv)
     if (argc > 2) {
         steps = strtoull(argv[2], NULL, 10);
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_record_has_exactly_one_outcome_whatever_fails)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_record_has_exactly_one_outcome_whatever_fails)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

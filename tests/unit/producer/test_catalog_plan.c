@@ -1,5 +1,6 @@
 /*
- * Sets of writes checked against the catalog: references, generations, users, and the state of productions.
+ * Sets of writes checked against the catalog: references, generations, users, and the state of
+ * productions.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,9 @@ static void add(struct set *set, const char *yaml)
     int line;
     *change = (struct catalog_change){.expected = GENERATION_ANY};
     assert_int_equal(document_parse_yaml(yaml, strlen(yaml), &documents, &error), 0);
-    assert_int_equal(definition_parse(documents->first, NULL, NULL, &checks, &change->definition, &change->started, &line, &error), 0);
+    assert_int_equal(definition_parse(documents->first, NULL, NULL, &checks, &change->definition,
+                                      &change->started, &line, &error),
+                     0);
     change->kind = memory_copy_text(change->definition->kind);
     change->name = memory_copy_text(change->definition->name);
     node_free(documents);
@@ -50,8 +53,8 @@ static void add(struct set *set, const char *yaml)
 
 static void add_delete(struct set *set, const char *kind, const char *name)
 {
-    set->changes[set->count++] =
-        (struct catalog_change){.kind = memory_copy_text(kind), .name = memory_copy_text(name), .expected = GENERATION_ANY};
+    set->changes[set->count++] = (struct catalog_change){
+        .kind = memory_copy_text(kind), .name = memory_copy_text(name), .expected = GENERATION_ANY};
 }
 
 static void clear(struct set *set)
@@ -79,7 +82,8 @@ static int write_all(struct set *set, int64_t now_us)
 
 #define APPLICATION "kind: Application\nname: a\nspec: {package: p, method: M}\n"
 #define CONNECTION "kind: Connection\nname: c\nspec: {type: push}\n"
-#define PRODUCTION "kind: Production\nname: x\nspec: {application: a, trigger: {data: {connection: c, object: o}}%s}\n"
+#define PRODUCTION                                                                                 \
+    "kind: Production\nname: x\nspec: {application: a, trigger: {data: {connection: c, object: o}}%s}\n"
 
 static void add_production(struct set *set, const char *more)
 {
@@ -131,8 +135,9 @@ static void a_missing_reference_refuses_the_set_and_names_it(void **state)
     add_production(set, ", agent: hot");
     assert_int_equal(write_all(set, 10), -EINVAL);
     assert_int_equal(set->changes[1].result, CATALOG_REFUSED);
-    assert_string_equal(set->changes[1].error.text,
-                        "production 'x' names agent 'hot', which is not defined: apply kind: Agent, name: hot too");
+    assert_string_equal(
+        set->changes[1].error.text,
+        "production 'x' names agent 'hot', which is not defined: apply kind: Agent, name: hot too");
     clear(set);
     add(set, APPLICATION);
     add_production(set, "");
@@ -183,7 +188,8 @@ static void what_is_used_is_not_deleted_unless_its_users_go_too(void **state)
     add_delete(set, "package", "p");
     assert_int_equal(write_all(set, 11), -EINVAL);
     assert_int_equal(set->changes[0].code, -EBUSY);
-    assert_string_equal(set->changes[0].error.text, "package 'p' is used by application a: delete or change these first");
+    assert_string_equal(set->changes[0].error.text,
+                        "package 'p' is used by application a: delete or change these first");
     clear(set);
     add_delete(set, "production", "x");
     add_delete(set, "application", "a");
@@ -209,10 +215,11 @@ static void started_at_moves_only_when_a_production_is_started(void **state)
         bool started;
         int64_t started_us;
     } steps[] = {
-        {"", false, 0},                              /* a new one is stopped */
+        {"", false, 0}, /* a new one is stopped */
         {", started: true", true, 11},
-        {", started: true, timeLimit: 5s", true, 11}, /* changed while started: it sees all events since then */
-        {", timeLimit: 6s", true, 11},                /* not said: as it is */
+        /* changed while started: it sees all events since then */
+        {", started: true, timeLimit: 5s", true, 11},
+        {", timeLimit: 6s", true, 11}, /* not said: as it is */
         {", started: false, timeLimit: 6s", false, 11},
         {", started: true, timeLimit: 6s", true, 15},
     };
@@ -241,7 +248,8 @@ static void the_active_version_is_the_chosen_one_or_the_newest(void **state)
     struct set *set = *state;
     assert_null(catalog_view_active(set->view, "p"));
     assert_null(catalog_view_active(set->view, "q"));
-    Engenho__Definition *package = definition_copy(catalog_view_find(set->view, "package", "p")->definition);
+    Engenho__Definition *package =
+        definition_copy(catalog_view_find(set->view, "package", "p")->definition);
     package->package->versions = memory_new(2, sizeof *package->package->versions);
     for (uint64_t i = 0; i < 2; i++) {
         Engenho__PackageVersion *version = memory_new(1, sizeof *version);
@@ -265,14 +273,20 @@ static void the_active_version_is_the_chosen_one_or_the_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(references_may_point_forward_within_a_set, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_missing_reference_refuses_the_set_and_names_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(references_may_point_forward_within_a_set, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_reference_refuses_the_set_and_names_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(the_same_again_is_unchanged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_write_that_lost_a_race_is_refused_with_the_current_generation, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_used_is_not_deleted_unless_its_users_go_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(started_at_moves_only_when_a_production_is_started, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_write_that_lost_a_race_is_refused_with_the_current_generation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_used_is_not_deleted_unless_its_users_go_too, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(started_at_moves_only_when_a_production_is_started, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(two_documents_of_one_name_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_active_version_is_the_chosen_one_or_the_newest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_active_version_is_the_chosen_one_or_the_newest, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

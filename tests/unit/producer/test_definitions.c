@@ -22,7 +22,9 @@ static int check_cron(const char *text, struct error *error)
 
 static int check_zone(const char *name, struct error *error)
 {
-    return strcmp(name, "Mars/Base") != 0 ? 0 : error_set(error, -EINVAL, "there is no time zone Mars/Base");
+    return strcmp(name, "Mars/Base") != 0
+               ? 0
+               : error_set(error, -EINVAL, "there is no time zone Mars/Base");
 }
 
 static const struct definition_checks checks = {check_cron, check_zone};
@@ -39,8 +41,9 @@ static struct outcome parse(const char *yaml)
     struct node *documents;
     outcome.result = document_parse_yaml(yaml, strlen(yaml), &documents, &outcome.error);
     if (outcome.result == 0) {
-        outcome.result = definition_parse(documents->first, NULL, NULL, &checks, &outcome.definition, &outcome.started,
-                                          &outcome.line, &outcome.error);
+        outcome.result =
+            definition_parse(documents->first, NULL, NULL, &checks, &outcome.definition,
+                             &outcome.started, &outcome.line, &outcome.error);
         node_free(documents);
     }
     return outcome;
@@ -93,8 +96,9 @@ static void the_example_of_the_design_is_read_member_by_member(void **state)
 static void a_schedule_is_read_with_its_policies(void **state)
 {
     (void)state;
-    struct outcome outcome = parse(production("  ordering: none\n  trigger: {schedule: {every: 30m, first: 2026-01-31T12:00:00Z, misfire: {policy: all, "
-                                              "max: 60, within: 5m}, overlap: parallel}}\n"));
+    struct outcome outcome = parse(production(
+        "  ordering: none\n  trigger: {schedule: {every: 30m, first: 2026-01-31T12:00:00Z, misfire: {policy: all, "
+        "max: 60, within: 5m}, overlap: parallel}}\n"));
     assert_int_equal(outcome.result, 0);
     const Engenho__ScheduleTrigger *schedule = outcome.definition->production->schedule;
     assert_int_equal(schedule->every_us, INT64_C(1800000000));
@@ -112,23 +116,33 @@ static void an_unknown_key_is_refused_with_its_line_and_the_nearest_one(void **s
     (void)state;
     refused(production("  started: true\n  agent: default\n  retris: {count: 3}\n"),
             "unknown key 'retris' in spec, line 7: did you mean 'retries'?", 7);
-    refused("kind: Agent\nname: hot\nspec: {colour: red}\n", "unknown key 'colour' in spec, line 3: it takes description", 3);
-    refused("kind: Agent\nname: hot\nspcc: {}\n", "unknown key 'spcc' in the document, line 3: did you mean 'spec'?", 3);
+    refused("kind: Agent\nname: hot\nspec: {colour: red}\n",
+            "unknown key 'colour' in spec, line 3: it takes description", 3);
+    refused("kind: Agent\nname: hot\nspcc: {}\n",
+            "unknown key 'spcc' in the document, line 3: did you mean 'spec'?", 3);
 }
 
 static void wrong_types_and_values_are_refused_with_what_is_taken(void **state)
 {
     (void)state;
-    refused(production("  started: yes please\n"), "spec.started must be true or false, not text, line 5", 5);
-    refused(production("  retries: {count: many}\n"), "spec.retries.count must be a whole number, not text, line 5", 5);
-    refused(production("  timeLimit: 5 parsecs\n"), "spec.timeLimit is not a duration, line 5: write 60s, 30m, 12h, 7d or ddd.hh:mm:ss", 5);
-    refused(production("  ordering: sideways\n"), "spec.ordering takes key, production or none, line 5", 5);
-    refused(production("  memoryLimit: a lot\n"), "spec.memoryLimit is not a size, line 5: write bytes, or 64KiB, 16MiB, 1GiB", 5);
-    refused(production("  agent: Hot Agent\n"), "spec.agent 'Hot Agent' is not an agent's name, line 5: 1 to 40 of a-z, 0-9 and -", 5);
-    refused("kind: Productoin\nname: p\n", "unknown kind 'Productoin', line 1: did you mean 'Production'?", 1);
+    refused(production("  started: yes please\n"),
+            "spec.started must be true or false, not text, line 5", 5);
+    refused(production("  retries: {count: many}\n"),
+            "spec.retries.count must be a whole number, not text, line 5", 5);
+    refused(production("  timeLimit: 5 parsecs\n"),
+            "spec.timeLimit is not a duration, line 5: write 60s, 30m, 12h, 7d or ddd.hh:mm:ss", 5);
+    refused(production("  ordering: sideways\n"),
+            "spec.ordering takes key, production or none, line 5", 5);
+    refused(production("  memoryLimit: a lot\n"),
+            "spec.memoryLimit is not a size, line 5: write bytes, or 64KiB, 16MiB, 1GiB", 5);
+    refused(production("  agent: Hot Agent\n"),
+            "spec.agent 'Hot Agent' is not an agent's name, line 5: 1 to 40 of a-z, 0-9 and -", 5);
+    refused("kind: Productoin\nname: p\n",
+            "unknown kind 'Productoin', line 1: did you mean 'Production'?", 1);
     refused("kind: Production\nname: p\nspec: {}\n", "spec.application is missing, line 3", 3);
     refused("name: p\n", "kind is missing, line 1", 1);
-    refused("kind: Package\nname: p\n", "a package is not applied: deploy it with `engenho deploy p PATH`", 1);
+    refused("kind: Package\nname: p\n",
+            "a package is not applied: deploy it with `engenho deploy p PATH`", 1);
 }
 
 static void what_does_not_go_together_is_refused(void **state)
@@ -138,23 +152,35 @@ static void what_does_not_go_together_is_refused(void **state)
             "spec.trigger.schedule.overlap, line 4: parallel needs ordering: none", 4);
     refused(production("  trigger: {schedule: {every: 1m, cron: '* * * * *'}}\n"),
             "spec.trigger.schedule, line 5, needs one of cron, every and dates, not several", 5);
-    refused(production("  trigger: {schedule: {cron: bad}}\n"), "spec.trigger.schedule.cron, line 5: the minutes take 0 to 59", 5);
+    refused(production("  trigger: {schedule: {cron: bad}}\n"),
+            "spec.trigger.schedule.cron, line 5: the minutes take 0 to 59", 5);
     refused(production("  trigger: {schedule: {cron: '* * * * *', timeZone: Mars/Base}}\n"),
             "spec.trigger.schedule.timeZone, line 5: there is no time zone Mars/Base", 5);
-    refused(production("  ordering: key\n"), "spec.ordering, line 4: key needs a data trigger, which has a variable to order by: write production or none", 4);
-    refused(production("  ordering: none\n  state: true\n"),
-            "spec.state, line 4: executions side by side (ordering: none) share no userCache: remove one of the two", 4);
-    refused(production("  trigger: {transition: {process: p}}\n"),
-            "spec.trigger.transition, line 5: this version starts productions by data and schedule only", 5);
-    refused("kind: Connection\nname: a/b\nspec: {type: push}\n", "a connection's name can't hold a '/': keys are connection/object", 3);
-    refused("kind: Connection\nname: epm\nspec: {type: epm, webApi: 'https://epm'}\n",
-            "spec.type 'epm', line 3: this version takes push, whose values come over HTTP or Kafka", 3);
+    refused(
+        production("  ordering: key\n"),
+        "spec.ordering, line 4: key needs a data trigger, which has a variable to order by: write production or none",
+        4);
+    refused(
+        production("  ordering: none\n  state: true\n"),
+        "spec.state, line 4: executions side by side (ordering: none) share no userCache: remove one of the two",
+        4);
+    refused(
+        production("  trigger: {transition: {process: p}}\n"),
+        "spec.trigger.transition, line 5: this version starts productions by data and schedule only",
+        5);
+    refused("kind: Connection\nname: a/b\nspec: {type: push}\n",
+            "a connection's name can't hold a '/': keys are connection/object", 3);
+    refused(
+        "kind: Connection\nname: epm\nspec: {type: epm, webApi: 'https://epm'}\n",
+        "spec.type 'epm', line 3: this version takes push, whose values come over HTTP or Kafka",
+        3);
 }
 
 static void a_bad_condition_is_refused_with_its_line_and_column(void **state)
 {
     (void)state;
-    struct outcome outcome = parse(production("  trigger: {data: {connection: c, object: o, when: 'value >'}}\n"));
+    struct outcome outcome =
+        parse(production("  trigger: {data: {connection: c, object: o, when: 'value >'}}\n"));
     assert_int_equal(outcome.result, -EINVAL);
     assert_non_null(strstr(outcome.error.text, "spec.trigger.data.when, line 5: "));
     assert_non_null(strstr(outcome.error.text, "column"));
@@ -164,7 +190,10 @@ static void every_prefix_of_a_document_is_refused_or_read_without_harm(void **st
 {
     (void)state;
     char text[2000];
-    snprintf(text, sizeof text, "%s", production("  seat: {kind: held, pools: [a, 'b', \"c\"]}\n  trigger: {schedule: {dates: [2026-01-01, 2026-02-01]}}\n"));
+    snprintf(
+        text, sizeof text, "%s",
+        production(
+            "  seat: {kind: held, pools: [a, 'b', \"c\"]}\n  trigger: {schedule: {dates: [2026-01-01, 2026-02-01]}}\n"));
     for (size_t bytes = strlen(text); bytes > 0; bytes--) {
         text[bytes] = '\0';
         struct node *documents;
@@ -174,8 +203,8 @@ static void every_prefix_of_a_document_is_refused_or_read_without_harm(void **st
         }
         Engenho__Definition *definition = NULL;
         int started, line;
-        if (documents->count > 0 &&
-            definition_parse(documents->first, NULL, NULL, &checks, &definition, &started, &line, &error) == 0) {
+        if (documents->count > 0 && definition_parse(documents->first, NULL, NULL, &checks,
+                                                     &definition, &started, &line, &error) == 0) {
             engenho__definition__free_unpacked(definition, NULL);
         }
         node_free(documents);
@@ -185,7 +214,8 @@ static void every_prefix_of_a_document_is_refused_or_read_without_harm(void **st
 static void equal_definitions_are_those_that_say_the_same(void **state)
 {
     (void)state;
-    struct outcome a = parse(production("  timeLimit: 60s\n")), b = parse(production("  timeLimit: 60s\n")),
+    struct outcome a = parse(production("  timeLimit: 60s\n")),
+                   b = parse(production("  timeLimit: 60s\n")),
                    c = parse(production("  timeLimit: 61s\n"));
     a.definition->changed_us = 5;
     assert_true(definition_equal(a.definition, b.definition));

@@ -48,8 +48,9 @@ static void yaml_is_refused(const char *yaml, const char *part)
 static void scalars_are_typed_as_the_core_schema_has_it(void **state)
 {
     (void)state;
-    yaml_is("[1, -2, 1.5, 1e3, .5, true, False, null, ~, yes, '1', \"true\", 2026-01-31, 0x10, 1_000, 99999999999999999999]",
-            "[[1,-2,1.5,1000.0,0.5,true,false,null,null,\"yes\",\"1\",\"true\",\"2026-01-31\",\"0x10\",\"1_000\",1e+20]]");
+    yaml_is(
+        "[1, -2, 1.5, 1e3, .5, true, False, null, ~, yes, '1', \"true\", 2026-01-31, 0x10, 1_000, 99999999999999999999]",
+        "[[1,-2,1.5,1000.0,0.5,true,false,null,null,\"yes\",\"1\",\"true\",\"2026-01-31\",\"0x10\",\"1_000\",1e+20]]");
 }
 
 static void several_documents_are_a_list_and_empty_ones_are_left_out(void **state)
@@ -80,7 +81,8 @@ static void json_is_read_and_bad_json_is_refused_with_its_line(void **state)
     (void)state;
     struct node *node;
     struct error error;
-    static const char good[] = "{\"a\": [1, 2.5, \"\\u00e7\", null, false]}", bad[] = "{\"a\":\n 1,}";
+    static const char good[] = "{\"a\": [1, 2.5, \"\\u00e7\", null, false]}",
+                      bad[] = "{\"a\":\n 1,}";
     assert_int_equal(document_parse_json(good, strlen(good), &node, &error), 0);
     assert_string_equal(as_json(node), "{\"a\":[1,2.5,\"\xc3\xa7\",null,false]}");
     node_free(node);
@@ -97,7 +99,9 @@ static void what_is_written_as_yaml_reads_back_the_same(void **state)
     (void)state;
     static const char *const documents[] = {
         "a: {b: [1, {c: 'x: y', d: \"- #\"}, []], e: {}, f: null, 'g h': true, i: 'true', j: '1.5', k: \"line\\nbreak\", l: ' lead', m: ''}",
-        "- [a, [b, [c]]]\n- 2.0\n- -3\n", "plain text", "'null'",
+        "- [a, [b, [c]]]\n- 2.0\n- -3\n",
+        "plain text",
+        "'null'",
     };
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
         struct node *first, *second;
@@ -105,7 +109,8 @@ static void what_is_written_as_yaml_reads_back_the_same(void **state)
         struct buf out;
         char before[4000];
         buf_init(&out, 4000);
-        assert_int_equal(document_parse_yaml(documents[i], strlen(documents[i]), &first, &error), 0);
+        assert_int_equal(document_parse_yaml(documents[i], strlen(documents[i]), &first, &error),
+                         0);
         snprintf(before, sizeof before, "%s", as_json(first));
         assert_int_equal(node_write_yaml(first->first, &out), 0);
         assert_int_equal(document_parse_yaml((char *)out.data, out.length, &second, &error), 0);

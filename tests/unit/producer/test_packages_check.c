@@ -62,7 +62,8 @@ static void a_source_and_an_archive_are_taken(void **state)
 static void what_would_leave_its_folder_is_refused(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"../evil.py", "a/../../evil.py", "/etc/evil.py", "a\\..\\..\\evil.py", "C:evil.py"};
+    static const char *const paths[] = {"../evil.py", "a/../../evil.py", "/etc/evil.py",
+                                        "a\\..\\..\\evil.py", "C:evil.py"};
     struct error error;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         assert_int_equal(check_tar(paths[i], '0', "x", &error), -EINVAL);

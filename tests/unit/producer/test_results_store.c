@@ -16,7 +16,8 @@
 #include "producer/results_json.h"
 #include "producer/results_store.h"
 
-static void add(struct results_store *store, int32_t partition, int64_t offset, const char *production, int outcome)
+static void add(struct results_store *store, int32_t partition, int64_t offset,
+                const char *production, int outcome)
 {
     Engenho__Result result = ENGENHO__RESULT__INIT;
     uint8_t packed[500];
@@ -31,11 +32,12 @@ static void add(struct results_store *store, int32_t partition, int64_t offset, 
 
 static void join(void *context, const Engenho__Result *result)
 {
-    snprintf((char *)context + strlen(context), 1000 - strlen(context), "%s%lld", ((char *)context)[0] ? " " : "",
-             (long long)result->end_us - 1000);
+    snprintf((char *)context + strlen(context), 1000 - strlen(context), "%s%lld",
+             ((char *)context)[0] ? " " : "", (long long)result->end_us - 1000);
 }
 
-static const char *ask(struct results_store *store, struct results_query query, struct results_cursor *ret_next)
+static const char *ask(struct results_store *store, struct results_query query,
+                       struct results_cursor *ret_next)
 {
     static char text[1000];
     text[0] = '\0';
@@ -58,12 +60,17 @@ static void questions_filter_and_the_newest_come_oldest_first(void **state)
     for (int i = 0; i < 10; i++) {
         add(store, i % 2, i, i % 3 == 0 ? "three" : "other", i == 6 ? 2 : i == 7 ? 7 : 1);
     }
-    assert_string_equal(ask(store, (struct results_query){.limit = 3, .newest = true}, NULL), "7 8 9");
+    assert_string_equal(ask(store, (struct results_query){.limit = 3, .newest = true}, NULL),
+                        "7 8 9");
     assert_string_equal(ask(store, (struct results_query){.limit = 3}, NULL), "0 1 2");
-    assert_string_equal(ask(store, (struct results_query){.limit = 9, .production = "three"}, NULL), "0 3 6 9");
-    assert_string_equal(ask(store, (struct results_query){.limit = 2, .production = "three", .newest = true}, NULL), "6 9");
+    assert_string_equal(ask(store, (struct results_query){.limit = 9, .production = "three"}, NULL),
+                        "0 3 6 9");
+    assert_string_equal(
+        ask(store, (struct results_query){.limit = 2, .production = "three", .newest = true}, NULL),
+        "6 9");
     assert_string_equal(ask(store, (struct results_query){.limit = 9, .failed = true}, NULL), "6");
-    assert_string_equal(ask(store, (struct results_query){.limit = 9, .since_us = 1008}, NULL), "8 9");
+    assert_string_equal(ask(store, (struct results_query){.limit = 9, .since_us = 1008}, NULL),
+                        "8 9");
     results_store_free(store);
 }
 
@@ -80,12 +87,15 @@ static void the_next_cursor_goes_on_where_the_page_ended(void **state)
     results_cursor_print(&cursor, text);
     assert_string_equal(text, "2,1");
     assert_int_equal(results_cursor_parse(text, 2, &parsed), 0);
-    assert_string_equal(ask(store, (struct results_query){.limit = 3, .after = &parsed}, &cursor), "3 4 5");
+    assert_string_equal(ask(store, (struct results_query){.limit = 3, .after = &parsed}, &cursor),
+                        "3 4 5");
     struct results_cursor second = cursor;
-    assert_string_equal(ask(store, (struct results_query){.limit = 3, .after = &second}, &cursor), "6");
+    assert_string_equal(ask(store, (struct results_query){.limit = 3, .after = &second}, &cursor),
+                        "6");
     add(store, 1, 9, "p", 1);
     second = cursor;
-    assert_string_equal(ask(store, (struct results_query){.limit = 3, .after = &second}, &cursor), "9");
+    assert_string_equal(ask(store, (struct results_query){.limit = 3, .after = &second}, &cursor),
+                        "9");
     assert_int_equal(results_cursor_parse("1", 2, &parsed), -EINVAL);
     assert_int_equal(results_cursor_parse("1,2,3", 2, &parsed), -EINVAL);
     assert_int_equal(results_cursor_parse("1,x", 2, &parsed), -EINVAL);
@@ -170,7 +180,8 @@ static void it_answers_as_a_plain_list_does(void **state)
                 size_t found;
                 do { /* a reader that keeps up misses nothing and sees nothing twice */
                     char text[1000] = "";
-                    struct results_query query = {.limit = 1 + random_below(&random, 20), .after = &cursor};
+                    struct results_query query = {.limit = 1 + random_below(&random, 20),
+                                                  .after = &cursor};
                     assert_true(results_store_covers(store, &query));
                     found = results_store_find(store, &query, join, text, &next);
                     cursor = next;
@@ -179,7 +190,9 @@ static void it_answers_as_a_plain_list_does(void **state)
                 assert_int_equal(seen, i + 1);
             }
             if (i - (int)seen > 40) {
-                seen += results_store_find(store, &(struct results_query){.limit = 100, .after = &cursor}, join, (char[1000]){""}, &next);
+                seen += results_store_find(store,
+                                           &(struct results_query){.limit = 100, .after = &cursor},
+                                           join, (char[1000]){""}, &next);
                 cursor = next;
             }
         }
@@ -190,8 +203,11 @@ static void it_answers_as_a_plain_list_does(void **state)
 static void only_json_is_taken_for_json(void **state)
 {
     (void)state;
-    static const char *const good[] = {"1", "-0.5e+3", "\"a\\u00e7\\n\"", "[1, [2], {\"a\": null}]", " {} ", "true"};
-    static const char *const bad[] = {"", "01", "1.", "[1,]", "{\"a\"}", "\"a", "\"\x01\"", "tru", "1 2", "{a: 1}", "\"\\x\"", "NaN", "\"\xff\""};
+    static const char *const good[] = {
+        "1", "-0.5e+3", "\"a\\u00e7\\n\"", "[1, [2], {\"a\": null}]", " {} ", "true"};
+    static const char *const bad[] = {"",        "01",       "1.",      "[1,]", "{\"a\"}",
+                                      "\"a",     "\"\x01\"", "tru",     "1 2",  "{a: 1}",
+                                      "\"\\x\"", "NaN",      "\"\xff\""};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(json_is_valid(good[i], strlen(good[i])));
     }

@@ -58,13 +58,15 @@ static void on_returned(void *context, uint64_t number)
     answer->returned = true;
 }
 
-static void on_not_loadable(void *context, const struct pool_code *code, const Engenho__Loaded *loaded)
+static void on_not_loadable(void *context, const struct pool_code *code,
+                            const Engenho__Loaded *loaded)
 {
     struct fixture *fixture = context;
     assert_int_equal(code->number, loaded->code);
     fixture->not_loadable_calls++;
     snprintf(fixture->not_loadable, sizeof(fixture->not_loadable), "%s", loaded->error);
-    snprintf(fixture->not_loadable_class, sizeof(fixture->not_loadable_class), "%s", loaded->error_class);
+    snprintf(fixture->not_loadable_class, sizeof(fixture->not_loadable_class), "%s",
+             loaded->error_class);
 }
 
 static void on_loaded(void *context, const struct pool_code *code, const Engenho__Loaded *loaded)
@@ -158,7 +160,8 @@ Engenho__Load *fixture_load(struct pool_code *code)
     return (Engenho__Load *)code->load;
 }
 
-static struct pool_code *new_code(struct fixture *fixture, const char *directory, const char *package, const char *method)
+static struct pool_code *new_code(struct fixture *fixture, const char *directory,
+                                  const char *package, const char *method)
 {
     assert_true(fixture->code_count < FIXTURE_CODES_MAX);
     size_t index = fixture->code_count++;
@@ -185,7 +188,8 @@ struct pool_code *fixture_code(struct fixture *fixture, const char *text, const 
     return code;
 }
 
-struct pool_code *fixture_method(struct fixture *fixture, const struct pool_code *of, const char *method)
+struct pool_code *fixture_method(struct fixture *fixture, const struct pool_code *of,
+                                 const char *method)
 {
     return new_code(fixture, of->load->directory, of->load->package, method);
 }
@@ -203,7 +207,8 @@ void fixture_write(const struct pool_code *code, const char *file, const char *t
 void fixture_parameter(struct pool_code *code, const char *name, const char *json)
 {
     Engenho__Load *load = fixture_load(code);
-    load->parameters = memory_resize(load->parameters, load->n_parameters + 1, sizeof(*load->parameters));
+    load->parameters =
+        memory_resize(load->parameters, load->n_parameters + 1, sizeof(*load->parameters));
     Engenho__Parameter *parameter = memory_new(1, sizeof(*parameter));
     engenho__parameter__init(parameter);
     parameter->name = memory_copy_text(name);
@@ -211,7 +216,8 @@ void fixture_parameter(struct pool_code *code, const char *name, const char *jso
     load->parameters[load->n_parameters++] = parameter;
 }
 
-struct pool_execution fixture_execution(struct fixture *fixture, const struct pool_code *code, double value)
+struct pool_execution fixture_execution(struct fixture *fixture, const struct pool_code *code,
+                                        double value)
 {
     static Engenho__Value values[FIXTURE_ANSWERS_MAX][2];
     static Engenho__Event events[FIXTURE_ANSWERS_MAX];
@@ -258,7 +264,8 @@ void fixture_wait_free(struct fixture *fixture, unsigned count)
     int64_t limit_us = clock_mono_us() + WAIT_US;
     while (pool_free_interpreters(fixture->pool) < count) {
         if (clock_mono_us() > limit_us) {
-            fail_msg("%u of %u interpreters became free", pool_free_interpreters(fixture->pool), count);
+            fail_msg("%u of %u interpreters became free", pool_free_interpreters(fixture->pool),
+                     count);
         }
         fixture_turn(fixture);
     }
@@ -303,8 +310,9 @@ void assert_succeeded(const struct answer *answer)
 {
     assert_false(answer->returned);
     if (answer->finished->outcome != ENGENHO__OUTCOME__OUTCOME_SUCCEEDED) {
-        fail_msg("outcome %d: %s: %s\n%s%.*s", (int)answer->finished->outcome, answer->finished->error_class,
-                 answer->finished->error, answer->finished->traceback, (int)answer->finished->output.len,
+        fail_msg("outcome %d: %s: %s\n%s%.*s", (int)answer->finished->outcome,
+                 answer->finished->error_class, answer->finished->error,
+                 answer->finished->traceback, (int)answer->finished->output.len,
                  (const char *)answer->finished->output.data);
     }
 }
@@ -312,9 +320,11 @@ void assert_succeeded(const struct answer *answer)
 void assert_outcome(const struct answer *answer, Engenho__Outcome outcome, const char *error_class)
 {
     assert_false(answer->returned);
-    if (answer->finished->outcome != outcome || strcmp(answer->finished->error_class, error_class) != 0) {
-        fail_msg("outcome %d, not %d: class %s, not %s: %s\n%s", (int)answer->finished->outcome, (int)outcome,
-                 answer->finished->error_class, error_class, answer->finished->error, answer->finished->traceback);
+    if (answer->finished->outcome != outcome ||
+        strcmp(answer->finished->error_class, error_class) != 0) {
+        fail_msg("outcome %d, not %d: class %s, not %s: %s\n%s", (int)answer->finished->outcome,
+                 (int)outcome, answer->finished->error_class, error_class, answer->finished->error,
+                 answer->finished->traceback);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * A pool of real interpreters for tests: packages written from text, executions submitted one by one or in batches, their
- * answers kept.
+ * A pool of real interpreters for tests: packages written from text, executions submitted one by
+ * one or in batches, their answers kept.
  */
 #ifndef ENGENHO_TESTS_UNIT_WORKER_POOL_FIXTURE_H
 #define ENGENHO_TESTS_UNIT_WORKER_POOL_FIXTURE_H
@@ -48,21 +48,28 @@ struct fixture {
     bool stack_came;
 };
 
-/* A pool of `count` interpreters. `options` may be NULL: what it sets is kept, the rest is filled. */
+/*
+ * A pool of `count` interpreters. `options` may be NULL: what it sets is kept, the rest is filled.
+ */
 struct fixture *fixture_new(unsigned count, const struct pool_options *options);
 void fixture_free(struct fixture *fixture);
 
-/* A package with one file main.py of this text; its method `method`. Change the returned code's limits as needed. */
+/*
+ * A package with one file main.py of this text; its method `method`. Change the returned code's
+ * limits as needed.
+ */
 struct pool_code *fixture_code(struct fixture *fixture, const char *text, const char *method);
 /* Another method of the same package. */
-struct pool_code *fixture_method(struct fixture *fixture, const struct pool_code *of, const char *method);
+struct pool_code *fixture_method(struct fixture *fixture, const struct pool_code *of,
+                                 const char *method);
 /* Write a file into a code's package. */
 void fixture_write(const struct pool_code *code, const char *file, const char *text);
 Engenho__Load *fixture_load(struct pool_code *code);
 void fixture_parameter(struct pool_code *code, const char *name, const char *json);
 
 /* An execution with a data event plant/Tank1 = value, previous value - 1. */
-struct pool_execution fixture_execution(struct fixture *fixture, const struct pool_code *code, double value);
+struct pool_execution fixture_execution(struct fixture *fixture, const struct pool_code *code,
+                                        double value);
 /* Submit when an interpreter is free. */
 void fixture_submit(struct fixture *fixture, const struct pool_execution *executions, size_t count);
 /* Run the loop until `number` is answered; fails the test after 30 s. */

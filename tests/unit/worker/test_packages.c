@@ -81,8 +81,8 @@ static void hash(const void *data, size_t bytes, uint8_t sha256[PACKAGE_SHA256_B
     assert_int_equal(EVP_Digest(data, bytes, sha256, &length, EVP_sha256(), NULL), 1);
 }
 
-static int store(struct cache *cache, const char *name, const void *data, size_t bytes, const char **ret_folder,
-                 struct error *error)
+static int store(struct cache *cache, const char *name, const void *data, size_t bytes,
+                 const char **ret_folder, struct error *error)
 {
     uint8_t sha256[PACKAGE_SHA256_BYTES];
     hash(data, bytes, sha256);
@@ -106,7 +106,9 @@ static void begin(struct writing *writing, bool zip)
         archive_write_set_format_pax_restricted(writing->archive);
         archive_write_add_filter_gzip(writing->archive);
     }
-    assert_int_equal(archive_write_open_memory(writing->archive, writing->data, ARCHIVE_BYTES, &writing->bytes), ARCHIVE_OK);
+    assert_int_equal(
+        archive_write_open_memory(writing->archive, writing->data, ARCHIVE_BYTES, &writing->bytes),
+        ARCHIVE_OK);
 }
 
 static struct archive_entry *new_entry(const char *path, unsigned type, size_t bytes)
@@ -121,10 +123,12 @@ static struct archive_entry *new_entry(const char *path, unsigned type, size_t b
 
 static void add(struct writing *writing, const char *path, const char *text)
 {
-    struct archive_entry *entry = new_entry(path, text != NULL ? AE_IFREG : AE_IFDIR, text != NULL ? strlen(text) : 0);
+    struct archive_entry *entry =
+        new_entry(path, text != NULL ? AE_IFREG : AE_IFDIR, text != NULL ? strlen(text) : 0);
     assert_int_equal(archive_write_header(writing->archive, entry), ARCHIVE_OK);
     if (text != NULL) {
-        assert_int_equal(archive_write_data(writing->archive, text, strlen(text)), (la_ssize_t)strlen(text));
+        assert_int_equal(archive_write_data(writing->archive, text, strlen(text)),
+                         (la_ssize_t)strlen(text));
     }
     archive_entry_free(entry);
 }
@@ -208,7 +212,8 @@ static void a_zip_and_a_tar_gz_are_packages(void **state)
 
 static void paths_that_leave_the_folder_are_refused(void **state)
 {
-    static const char *const paths[] = {"../evil.py", "a/../../evil.py", "a\\..\\..\\evil.py", "/etc/evil.py", "C:\\evil.py", ".."};
+    static const char *const paths[] = {"../evil.py",   "a/../../evil.py", "a\\..\\..\\evil.py",
+                                        "/etc/evil.py", "C:\\evil.py",     ".."};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         struct writing writing;
         begin(&writing, i % 2 == 0);
@@ -276,12 +281,14 @@ static void too_many_files_and_bombs_are_refused(void **state)
 
 static void what_is_not_an_archive_is_refused(void **state)
 {
-    static const char *const texts[] = {"hello", "", "PK\x03\x04 nothing of the kind", "\x1f\x8b\x08"};
+    static const char *const texts[] = {"hello", "", "PK\x03\x04 nothing of the kind",
+                                        "\x1f\x8b\x08"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         const char *folder = NULL;
         struct error error;
         struct cache *cache = *state;
-        assert_int_equal(store(cache, "p.zip", texts[i], strlen(texts[i]), &folder, &error), -EINVAL);
+        assert_int_equal(store(cache, "p.zip", texts[i], strlen(texts[i]), &folder, &error),
+                         -EINVAL);
         assert_non_null(strstr(error.text, "p.zip"));
         assert_int_equal(count_entries(cache->directory), 0);
     }
@@ -301,7 +308,8 @@ static void a_cut_archive_is_refused(void **state)
     end(&writing);
     const char *folder = NULL;
     struct error error;
-    assert_int_equal(store(cache, "p.zip", writing.data, writing.bytes / 4, &folder, &error), -EINVAL);
+    assert_int_equal(store(cache, "p.zip", writing.data, writing.bytes / 4, &folder, &error),
+                     -EINVAL);
     assert_int_equal(count_entries(cache->directory), 0);
     free(writing.data);
 }
@@ -312,7 +320,8 @@ static void another_hash_is_refused(void **state)
     uint8_t sha256[PACKAGE_SHA256_BYTES] = {1, 2, 3};
     const char *folder = NULL;
     struct error error;
-    assert_int_equal(packages_store(cache->packages, sha256, "a.py", "x", 1, &folder, &error), -EBADMSG);
+    assert_int_equal(packages_store(cache->packages, sha256, "a.py", "x", 1, &folder, &error),
+                     -EBADMSG);
     assert_non_null(strstr(error.text, "0102030000"));
     assert_int_equal(count_entries(cache->directory), 0);
 }
@@ -355,12 +364,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_zip_and_a_tar_gz_are_packages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(paths_that_leave_the_folder_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(links_and_devices_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_entry_twice_or_under_a_file_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_entry_twice_or_under_a_file_is_refused, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(too_many_files_and_bombs_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_an_archive_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cut_archive_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_hash_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(leftovers_of_a_crash_are_removed_but_not_another_workers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(leftovers_of_a_crash_are_removed_but_not_another_workers,
+                                        set_up, tear_down),
         cmocka_unit_test(a_folder_that_cannot_be_used_is_one_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char plain[] = "from engenho import method\n"
-                            "@method('Rise')\n"
-                            "def rise(event, limit=100):\n"
-                            "    print(f'{event.object} rose to {event.value}')\n"
-                            "    return {'delta': event.value - event.previous, 'limit': limit, 'at': str(event.timestamp)}\n";
+static const char plain[] =
+    "from engenho import method\n"
+    "@method('Rise')\n"
+    "def rise(event, limit=100):\n"
+    "    print(f'{event.object} rose to {event.value}')\n"
+    "    return {'delta': event.value - event.previous, 'limit': limit, 'at': str(event.timestamp)}\n";
 
 static void a_trivial_method_gives_its_result_and_output(void **state)
 {
@@ -21,9 +22,11 @@ static void a_trivial_method_gives_its_result_and_output(void **state)
     struct pool_code *code = fixture_code(fixture, plain, "Rise");
     struct answer *answer = fixture_run(fixture, code, 21.5);
     assert_succeeded(answer);
-    assert_string_equal(answer->finished->result, "{\"delta\":1.0,\"limit\":100,\"at\":\"2026-01-31 12:00:00+00:00\"}");
+    assert_string_equal(answer->finished->result,
+                        "{\"delta\":1.0,\"limit\":100,\"at\":\"2026-01-31 12:00:00+00:00\"}");
     assert_int_equal(answer->finished->output.len, strlen("Tank1 rose to 21.5\n"));
-    assert_memory_equal(answer->finished->output.data, "Tank1 rose to 21.5\n", answer->finished->output.len);
+    assert_memory_equal(answer->finished->output.data, "Tank1 rose to 21.5\n",
+                        answer->finished->output.len);
     assert_true(answer->finished->end_us >= answer->finished->start_us);
     assert_int_equal(answer->started_calls, 1);
     assert_int_equal(fixture->loaded_calls, 1);
@@ -67,18 +70,20 @@ static void answers_do_not_wait_for_a_slow_one_behind_them(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(1, NULL);
-    struct pool_code *code = fixture_code(fixture,
-                                          "import os, time\n"
-                                          "from engenho import method\n"
-                                          "@method('M')\n"
-                                          "def m(event, path):\n"
-                                          "    if event.value == 2:\n"
-                                          "        while not os.path.exists(path): time.sleep(0.01)\n",
-                                          "M");
+    struct pool_code *code =
+        fixture_code(fixture,
+                     "import os, time\n"
+                     "from engenho import method\n"
+                     "@method('M')\n"
+                     "def m(event, path):\n"
+                     "    if event.value == 2:\n"
+                     "        while not os.path.exists(path): time.sleep(0.01)\n",
+                     "M");
     char *path = NULL;
     assert_true(asprintf(&path, "\"%s/go\"", fixture->directory) > 0);
     fixture_parameter(code, "path", path);
-    struct pool_execution batch[2] = {fixture_execution(fixture, code, 1), fixture_execution(fixture, code, 2)};
+    struct pool_execution batch[2] = {fixture_execution(fixture, code, 1),
+                                      fixture_execution(fixture, code, 2)};
     fixture_submit(fixture, batch, 2);
     assert_succeeded(fixture_wait(fixture, batch[0].number));
     assert_null(fixture->answers[batch[1].number].finished);
@@ -105,9 +110,11 @@ static void parameters_of_the_application_and_of_the_run_reach_the_method(void *
     fixture_parameter(code, "a", "\"x\"");
     fixture_parameter(code, "b", "[]");
     fixture_parameter(code, "d", "{\"k\": null}");
-    assert_string_equal(fixture_run(fixture, code, 1)->finished->result, "[\"x\",[1],3,{\"k\":null}]");
+    assert_string_equal(fixture_run(fixture, code, 1)->finished->result,
+                        "[\"x\",[1],3,{\"k\":null}]");
     /* A list is a fresh one each time. */
-    assert_string_equal(fixture_run(fixture, code, 1)->finished->result, "[\"x\",[1],3,{\"k\":null}]");
+    assert_string_equal(fixture_run(fixture, code, 1)->finished->result,
+                        "[\"x\",[1],3,{\"k\":null}]");
     struct pool_execution execution = fixture_execution(fixture, code, 1);
     Engenho__Parameter own = ENGENHO__PARAMETER__INIT;
     own.name = (char *)"c";
@@ -116,7 +123,8 @@ static void parameters_of_the_application_and_of_the_run_reach_the_method(void *
     execution.message.parameters = parameters;
     execution.message.n_parameters = 1;
     fixture_submit(fixture, &execution, 1);
-    assert_string_equal(fixture_wait(fixture, execution.number)->finished->result, "[\"x\",[1],true,{\"k\":null}]");
+    assert_string_equal(fixture_wait(fixture, execution.number)->finished->result,
+                        "[\"x\",[1],true,{\"k\":null}]");
     own.name = (char *)"nope";
     execution.number = ++fixture->last_number;
     fixture_submit(fixture, &execution, 1);
@@ -131,7 +139,8 @@ static void a_package_that_does_not_import_is_told_once_and_its_executions_come_
     (void)state;
     struct fixture *fixture = fixture_new(1, NULL);
     struct pool_code *bad = fixture_code(fixture, "import nothing_of_this_name\n", "M");
-    struct pool_execution batch[3] = {fixture_execution(fixture, bad, 1), fixture_execution(fixture, bad, 2),
+    struct pool_execution batch[3] = {fixture_execution(fixture, bad, 1),
+                                      fixture_execution(fixture, bad, 2),
                                       fixture_execution(fixture, bad, 3)};
     fixture_submit(fixture, batch, 3);
     for (size_t i = 0; i < 3; i++) {
@@ -180,8 +189,10 @@ static void two_packages_with_modules_of_one_name_do_not_disturb_each_other(void
     fixture_write(two, "helper.py", "NAME = 'two'\n");
     fixture_write(two, "late.py", "NAME = 'late two'\n");
     for (int i = 0; i < 3; i++) {
-        assert_string_equal(fixture_run(fixture, one, 1)->finished->result, "[\"one\",\"late one\"]");
-        assert_string_equal(fixture_run(fixture, two, 1)->finished->result, "[\"two\",\"late two\"]");
+        assert_string_equal(fixture_run(fixture, one, 1)->finished->result,
+                            "[\"one\",\"late one\"]");
+        assert_string_equal(fixture_run(fixture, two, 1)->finished->result,
+                            "[\"two\",\"late two\"]");
     }
     /* All in one process. */
     assert_float_equal(fixture_metric(fixture, "engenho_interpreter_starts_total", NULL), 1, 0);
@@ -213,15 +224,16 @@ static void user_cache_and_last_executed_go_round(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(1, NULL);
-    struct pool_code *code = fixture_code(fixture,
-                                          "import epmprocessor as epr\n"
-                                          "@epr.applicationMethod('M')\n"
-                                          "def m(session):\n"
-                                          "    session.userCache['n'] = session.userCache.get('n', 0) + 1\n"
-                                          "    last = session.lastExecutedInfo\n"
-                                          "    print(last is None or (last.when.isoformat(), last.succeeded))\n"
-                                          "    return epr.ScopeResult(True)\n",
-                                          "M");
+    struct pool_code *code =
+        fixture_code(fixture,
+                     "import epmprocessor as epr\n"
+                     "@epr.applicationMethod('M')\n"
+                     "def m(session):\n"
+                     "    session.userCache['n'] = session.userCache.get('n', 0) + 1\n"
+                     "    last = session.lastExecutedInfo\n"
+                     "    print(last is None or (last.when.isoformat(), last.succeeded))\n"
+                     "    return epr.ScopeResult(True)\n",
+                     "M");
     struct answer *first = fixture_run(fixture, code, 1);
     assert_succeeded(first);
     assert_true(fixture->epm_method);
@@ -300,7 +312,8 @@ static void an_abandoned_pool_gives_everything_back(void **state)
                                           "@method('M')\n"
                                           "def m(): time.sleep(60)\n",
                                           "M");
-    struct pool_execution batch[2] = {fixture_execution(fixture, code, 1), fixture_execution(fixture, code, 2)};
+    struct pool_execution batch[2] = {fixture_execution(fixture, code, 1),
+                                      fixture_execution(fixture, code, 2)};
     fixture_submit(fixture, batch, 2);
     while (fixture->answers[batch[0].number].started_calls == 0) {
         fixture_turn(fixture);
@@ -311,7 +324,8 @@ static void an_abandoned_pool_gives_everything_back(void **state)
     fixture_free(fixture);
 }
 
-static void an_interpreter_that_cannot_start_is_retried_and_a_missing_one_is_one_sentence(void **state)
+static void an_interpreter_that_cannot_start_is_retried_and_a_missing_one_is_one_sentence(
+    void **state)
 {
     (void)state;
     struct pool_options options = {.python_library = "/tmp"};
@@ -344,7 +358,8 @@ int main(void)
         cmocka_unit_test(a_pool_of_more_runs_side_by_side_and_shrinks_when_idle),
         cmocka_unit_test(interpreters_are_recycled_by_count),
         cmocka_unit_test(an_abandoned_pool_gives_everything_back),
-        cmocka_unit_test(an_interpreter_that_cannot_start_is_retried_and_a_missing_one_is_one_sentence),
+        cmocka_unit_test(
+            an_interpreter_that_cannot_start_is_retried_and_a_missing_one_is_one_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

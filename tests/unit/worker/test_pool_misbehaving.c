@@ -1,6 +1,6 @@
 /*
- * Scripts that crash, hang, flood and attack: each ends as PITFALLS says, what shares its batch is unharmed, and the pool is
- * healthy again within two seconds.
+ * Scripts that crash, hang, flood and attack: each ends as PITFALLS says, what shares its batch is
+ * unharmed, and the pool is healthy again within two seconds.
  */
 #include "tests/unit/worker/pool_fixture.h"
 
@@ -17,22 +17,24 @@
 #define TIME_LIMIT_US (SECOND_US / 2)
 
 /* Value 2 misbehaves by `body`; everything else returns its value. */
-#define SCRIPT(body)                                                                                                    \
-    "import ctypes, os, signal, subprocess, sys, threading, time\n"                                                     \
-    "from engenho import method, NotRetryable\n"                                                                        \
-    "@method('M')\n"                                                                                                    \
-    "def m(event):\n"                                                                                                   \
-    "    print('value', event.value)\n"                                                                                 \
+#define SCRIPT(body)                                                                               \
+    "import ctypes, os, signal, subprocess, sys, threading, time\n"                                \
+    "from engenho import method, NotRetryable\n"                                                   \
+    "@method('M')\n"                                                                               \
+    "def m(event):\n"                                                                              \
+    "    print('value', event.value)\n"                                                            \
     "    if event.value != 2: return event.value\n" body
 
 /*
- * Run a batch of three whose second misbehaves, beside a well-behaved one on another interpreter. Returns the second's answer; the
- * first must have succeeded, the third succeeded or came back, and afterwards everything works in time.
+ * Run a batch of three whose second misbehaves, beside a well-behaved one on another interpreter.
+ * Returns the second's answer; the first must have succeeded, the third succeeded or came back, and
+ * afterwards everything works in time.
  */
 static struct answer *misbehave(struct fixture *fixture, struct pool_code *code)
 {
     struct pool_code *good = fixture_code(fixture, SCRIPT(""), "M");
-    struct pool_execution batch[3] = {fixture_execution(fixture, code, 1), fixture_execution(fixture, code, 2),
+    struct pool_execution batch[3] = {fixture_execution(fixture, code, 1),
+                                      fixture_execution(fixture, code, 2),
                                       fixture_execution(fixture, code, 3)};
     struct pool_execution beside = fixture_execution(fixture, good, 7);
     fixture_wait_free(fixture, 2);
@@ -61,18 +63,22 @@ static void exit_without_a_word_is_a_crash_with_its_output(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(2, NULL);
-    struct answer *answer = misbehave(fixture, fixture_code(fixture, SCRIPT("    os._exit(1)\n"), "M"));
+    struct answer *answer =
+        misbehave(fixture, fixture_code(fixture, SCRIPT("    os._exit(1)\n"), "M"));
     assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_CRASHED, "InterpreterCrash");
-    assert_string_equal(answer->finished->error, "the interpreter exited with code 1 while the method ran");
+    assert_string_equal(answer->finished->error,
+                        "the interpreter exited with code 1 while the method ran");
     assert_int_equal(answer->finished->output.len, strlen("value 2.0\n"));
-    assert_true(answer->finished->start_us > 0 && answer->finished->end_us >= answer->finished->start_us);
+    assert_true(answer->finished->start_us > 0 &&
+                answer->finished->end_us >= answer->finished->start_us);
     fixture_free(fixture);
 }
 
 static void a_segmentation_fault_and_an_abort_are_crashes(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {SCRIPT("    os.write(1, b'raw'); ctypes.string_at(0)\n"), SCRIPT("    os.abort()\n")};
+    static const char *const bodies[] = {SCRIPT("    os.write(1, b'raw'); ctypes.string_at(0)\n"),
+                                         SCRIPT("    os.abort()\n")};
     static const char *const words[] = {"signal 11", "signal 6"};
     for (size_t i = 0; i < 2; i++) {
         struct fixture *fixture = fixture_new(2, NULL);
@@ -107,7 +113,8 @@ static void what_never_sees_an_interrupt_is_killed(void **state)
     (void)state;
     static const char *const bodies[] = {
         SCRIPT("    sum(range(10**11))\n"),
-        SCRIPT("    while True:\n        try:\n            time.sleep(10)\n        except BaseException: pass\n"),
+        SCRIPT(
+            "    while True:\n        try:\n            time.sleep(10)\n        except BaseException: pass\n"),
         SCRIPT("    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass\n"),
         SCRIPT("    os.kill(os.getpid(), signal.SIGSTOP)\n"),
     };
@@ -118,7 +125,8 @@ static void what_never_sees_an_interrupt_is_killed(void **state)
         struct answer *answer = misbehave(fixture, code);
         assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_TIMED_OUT, "TimeLimit");
         assert_true(answer->finished->end_us - answer->finished->start_us < 4 * SECOND_US);
-        assert_float_equal(fixture_metric(fixture, "engenho_interpreter_exits_total", "timeout"), 1, 0);
+        assert_float_equal(fixture_metric(fixture, "engenho_interpreter_exits_total", "timeout"), 1,
+                           0);
         fixture_free(fixture);
     }
 }
@@ -128,14 +136,15 @@ static void an_interrupt_never_hits_the_next_execution(void **state)
     (void)state;
     struct fixture *fixture = fixture_new(1, NULL);
     /* Each ends just about when its limit does; the next one must never see the interrupt. */
-    struct pool_code *code = fixture_code(fixture,
-                                          "import time\n"
-                                          "from engenho import method\n"
-                                          "@method('M')\n"
-                                          "def m(event):\n"
-                                          "    end = time.monotonic() + (0.1 if event.value % 2 else 0.01)\n"
-                                          "    while time.monotonic() < end: pass\n",
-                                          "M");
+    struct pool_code *code =
+        fixture_code(fixture,
+                     "import time\n"
+                     "from engenho import method\n"
+                     "@method('M')\n"
+                     "def m(event):\n"
+                     "    end = time.monotonic() + (0.1 if event.value % 2 else 0.01)\n"
+                     "    while time.monotonic() < end: pass\n",
+                     "M");
     code->time_limit_us = 100000;
     struct pool_execution batch[40];
     for (size_t i = 0; i < 40; i++) {
@@ -187,7 +196,8 @@ static void output_of_children_and_of_c_code_belongs_to_its_execution(void **sta
                                           "M");
     struct answer *answer = misbehave(fixture, code);
     assert_succeeded(answer);
-    static const char *const parts[] = {"value 2.0\n", "one ", "two\n", "three\n", "\\udcff caf\xc3\xa9\n", "?\n"};
+    static const char *const parts[] = {"value 2.0\n",           "one ", "two\n", "three\n",
+                                        "\\udcff caf\xc3\xa9\n", "?\n"};
     char *text = strndup((char *)answer->finished->output.data, answer->finished->output.len);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         assert_text(text, parts[i]);
@@ -200,24 +210,34 @@ static void exceptions_are_failures_with_one_sentence(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(2, NULL);
-    struct answer *answer = misbehave(fixture, fixture_code(fixture, SCRIPT("    raise NotRetryable('no\\nway')\n"), "M"));
+    struct answer *answer = misbehave(
+        fixture, fixture_code(fixture, SCRIPT("    raise NotRetryable('no\\nway')\n"), "M"));
     assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_FAILED, "NotRetryable");
     assert_string_equal(answer->finished->error, "no way");
     assert_true(answer->finished->not_retryable);
     struct pool_code *code = fixture_code(fixture, SCRIPT("    sys.exit('enough')\n"), "M");
     assert_outcome(fixture_run(fixture, code, 2), ENGENHO__OUTCOME__OUTCOME_FAILED, "SystemExit");
     code = fixture_code(fixture, SCRIPT("    raise KeyboardInterrupt\n"), "M");
-    assert_outcome(fixture_run(fixture, code, 2), ENGENHO__OUTCOME__OUTCOME_FAILED, "KeyboardInterrupt");
+    assert_outcome(fixture_run(fixture, code, 2), ENGENHO__OUTCOME__OUTCOME_FAILED,
+                   "KeyboardInterrupt");
     code = fixture_code(fixture, SCRIPT("    return {'a': [1, object()]}\n"), "M");
     answer = fixture_run(fixture, code, 2);
     assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_FAILED, "TypeError");
-    assert_text(answer->finished->error, "the returned value['a'][1] is a object, which is not JSON");
-    code = fixture_code(fixture, SCRIPT("    return [float('nan'), float('inf'), -float('inf'), 10**30, '\\x00\"']\n"), "M");
+    assert_text(answer->finished->error,
+                "the returned value['a'][1] is a object, which is not JSON");
+    code = fixture_code(
+        fixture,
+        SCRIPT("    return [float('nan'), float('inf'), -float('inf'), 10**30, '\\x00\"']\n"), "M");
     answer = fixture_run(fixture, code, 2);
     assert_succeeded(answer);
-    assert_string_equal(answer->finished->result,
-                        "[\"NaN\",\"Infinity\",\"-Infinity\",1000000000000000000000000000000,\"\\u0000\\\"\"]");
-    code = fixture_code(fixture, SCRIPT("    class Bad(Exception):\n        def __str__(self): raise ValueError\n    raise Bad\n"), "M");
+    assert_string_equal(
+        answer->finished->result,
+        "[\"NaN\",\"Infinity\",\"-Infinity\",1000000000000000000000000000000,\"\\u0000\\\"\"]");
+    code = fixture_code(
+        fixture,
+        SCRIPT(
+            "    class Bad(Exception):\n        def __str__(self): raise ValueError\n    raise Bad\n"),
+        "M");
     answer = fixture_run(fixture, code, 2);
     assert_text(answer->finished->error, "__str__ raised ValueError");
     code = fixture_code(fixture, SCRIPT("    f = lambda n: f(n + 1)\n    f(0)\n"), "M");
@@ -235,10 +255,11 @@ static void recursion_in_c_is_a_crash(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(2, NULL);
-    struct pool_code *code =
-        fixture_code(fixture, SCRIPT("    sys.setrecursionlimit(10**9)\n    f = lambda n: [f(n + 1)]\n    x = []\n"
-                                     "    for _ in range(10**7): x = [x]\n    return repr(x)\n"),
-                     "M");
+    struct pool_code *code = fixture_code(
+        fixture,
+        SCRIPT("    sys.setrecursionlimit(10**9)\n    f = lambda n: [f(n + 1)]\n    x = []\n"
+               "    for _ in range(10**7): x = [x]\n    return repr(x)\n"),
+        "M");
     struct answer *answer = misbehave(fixture, code);
     assert_true(answer->finished->outcome == ENGENHO__OUTCOME__OUTCOME_CRASHED ||
                 answer->finished->outcome == ENGENHO__OUTCOME__OUTCOME_FAILED);
@@ -281,8 +302,11 @@ static void a_forked_child_that_returns_answers_nothing(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(2, NULL);
-    struct pool_code *code =
-        fixture_code(fixture, SCRIPT("    pid = os.fork()\n    if pid == 0: return 'child'\n    os.waitpid(pid, 0)\n    return 'parent'\n"), "M");
+    struct pool_code *code = fixture_code(
+        fixture,
+        SCRIPT(
+            "    pid = os.fork()\n    if pid == 0: return 'child'\n    os.waitpid(pid, 0)\n    return 'parent'\n"),
+        "M");
     struct answer *answer = misbehave(fixture, code);
     assert_succeeded(answer);
     assert_string_equal(answer->finished->result, "\"parent\"");
@@ -293,7 +317,8 @@ static void closing_every_descriptor_is_a_crash_at_worst(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(2, NULL);
-    struct answer *answer = misbehave(fixture, fixture_code(fixture, SCRIPT("    os.closerange(3, 4096)\n"), "M"));
+    struct answer *answer =
+        misbehave(fixture, fixture_code(fixture, SCRIPT("    os.closerange(3, 4096)\n"), "M"));
     if (answer->finished->outcome != ENGENHO__OUTCOME__OUTCOME_SUCCEEDED) {
         /* Else its answer was found in the shared memory. */
         assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_CRASHED, "InterpreterCrash");
@@ -301,10 +326,12 @@ static void closing_every_descriptor_is_a_crash_at_worst(void **state)
     fixture_free(fixture);
     /* Descriptor 3 is not ours any more. */
     fixture = fixture_new(2, NULL);
-    answer = misbehave(fixture, fixture_code(fixture,
-                                             SCRIPT("    try: os.close(3)\n    except OSError: pass\n"
-                                                    "    try: os.write(3, b'garbage')\n    except OSError: pass\n"),
-                                             "M"));
+    answer = misbehave(
+        fixture,
+        fixture_code(fixture,
+                     SCRIPT("    try: os.close(3)\n    except OSError: pass\n"
+                            "    try: os.write(3, b'garbage')\n    except OSError: pass\n"),
+                     "M"));
     assert_succeeded(answer);
     fixture_free(fixture);
 }
@@ -318,13 +345,15 @@ static void garbage_on_the_connection_kills_the_interpreter(void **state)
     for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
         char body[1024];
         struct fixture *fixture = fixture_new(2, NULL);
-        snprintf(body, sizeof(body),
-                 SCRIPT("    for fd in os.listdir('/proc/self/fd'):\n"
-                        "        try:\n"
-                        "            if os.readlink('/proc/self/fd/' + fd).startswith('socket:'): os.write(int(fd), %s)\n"
-                        "        except OSError: pass\n"
-                        "    time.sleep(30)\n"),
-                 garbage[i]);
+        snprintf(
+            body, sizeof(body),
+            SCRIPT(
+                "    for fd in os.listdir('/proc/self/fd'):\n"
+                "        try:\n"
+                "            if os.readlink('/proc/self/fd/' + fd).startswith('socket:'): os.write(int(fd), %s)\n"
+                "        except OSError: pass\n"
+                "    time.sleep(30)\n"),
+            garbage[i]);
         struct answer *answer = misbehave(fixture, fixture_code(fixture, body, "M"));
         assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_CRASHED, "InterpreterCrash");
         fixture_free(fixture);
@@ -334,8 +363,9 @@ static void garbage_on_the_connection_kills_the_interpreter(void **state)
 static void signals_that_a_script_sends_end_at_its_own_interpreter(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {SCRIPT("    os.killpg(0, signal.SIGTERM)\n    time.sleep(30)\n"),
-                                         SCRIPT("    os.kill(os.getpid(), signal.SIGKILL)\n")};
+    static const char *const bodies[] = {
+        SCRIPT("    os.killpg(0, signal.SIGTERM)\n    time.sleep(30)\n"),
+        SCRIPT("    os.kill(os.getpid(), signal.SIGKILL)\n")};
     for (size_t i = 0; i < 2; i++) {
         struct fixture *fixture = fixture_new(2, NULL);
         struct answer *answer = misbehave(fixture, fixture_code(fixture, bodies[i], "M"));
@@ -358,7 +388,8 @@ static void memory_without_end_is_stopped_at_the_limit(void **state)
         code->memory_limit_bytes = 128 * 1024 * 1024;
         struct answer *answer = misbehave(fixture, code);
         assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_OUT_OF_MEMORY, "MemoryLimit");
-        assert_string_equal(answer->finished->error, "it used more memory than its limit of 128 MiB");
+        assert_string_equal(answer->finished->error,
+                            "it used more memory than its limit of 128 MiB");
         fixture_free(fixture);
     }
 }
@@ -391,18 +422,20 @@ static void a_user_cache_that_is_not_json_is_one_sentence(void **state)
 {
     (void)state;
     struct fixture *fixture = fixture_new(1, NULL);
-    struct pool_code *code = fixture_code(fixture,
-                                          "from engenho import method\n"
-                                          "@method('M')\n"
-                                          "def m(session): session.userCache['when'] = session.timeEvent\n"
-                                          "@method('N')\n"
-                                          "def n(session): session.userCache[1] = 2\n",
-                                          "M");
+    struct pool_code *code =
+        fixture_code(fixture,
+                     "from engenho import method\n"
+                     "@method('M')\n"
+                     "def m(session): session.userCache['when'] = session.timeEvent\n"
+                     "@method('N')\n"
+                     "def n(session): session.userCache[1] = 2\n",
+                     "M");
     struct pool_code *other = fixture_method(fixture, code, "N");
     fixture_load(code)->state = true;
     struct answer *answer = fixture_run(fixture, code, 1);
     assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_FAILED, "TypeError");
-    assert_text(answer->finished->error, "session.userCache['when'] is a datetime.datetime, which is not JSON");
+    assert_text(answer->finished->error,
+                "session.userCache['when'] is a datetime.datetime, which is not JSON");
     answer = fixture_run(fixture, other, 1);
     assert_outcome(answer, ENGENHO__OUTCOME__OUTCOME_FAILED, "AttributeError");
     assert_text(answer->finished->error, "needs `state: true`");
