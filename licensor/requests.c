@@ -721,7 +721,11 @@ static void handle_install(struct service *service, struct connection *connectio
         return;
     }
     log_info("licence installed", LOG_TEXT("peer", connection_peer(connection)));
-    ticker_load_licences(service);
+    if (ticker_load_licences(service, &error) != 0) {
+        refuse(service, connection, id, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE, error.text,
+               "Licença recusada");
+        return;
+    }
     answer_licence(service, connection, id);
 }
 

@@ -13,13 +13,14 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/names.h"
 #include "common/random.h"
 #include "common/secret_file.h"
 #include "licensor/metrics_table.h"
 #include "licensor/service_private.h"
 
 #define TICK_US SECOND_US
-#define LOOP_STALL_US (60 * SECOND_US)
+#define TENANT_BYTES_MAX 60
 
 static void on_redis_state(void *context, bool up, bool unsafe, const char *reason)
 {
@@ -117,6 +118,13 @@ static int start_redis(struct service *service, struct error *error)
         .backoff_us_max = config->redis_backoff_us_max,
     };
     int rc = redis_address_parse(config->redis, &options.address, error);
+    if (rc == 0 && (strlen(config->tenant) > TENANT_BYTES_MAX || !name_is_valid(config->tenant) ||
+                    strpbrk(config->tenant, "{} :") != NULL)) {
+        rc = error_set(error, -EINVAL,
+                       "the tenant '%s' is not a name of at most %d bytes without spaces, colons "
+                       "or braces; change --tenant",
+                       config->tenant, TENANT_BYTES_MAX);
+    }
     if (rc == 0 && config->redis_password_file != NULL) {
         rc = secret_file_read("redis-password-file", config->redis_password_file,
                               options.address.password, sizeof options.address.password, error);
@@ -202,7 +210,9 @@ struct service *service_new(struct event_base *base, const struct config *config
     service->tick = event_new(base, -1, EV_PERSIST, on_tick_timer, service);
     int rc = start_redis(service, error);
     if (rc == 0) {
-        ticker_load_licences(service);
+        rc = ticker_load_licences(service, error);
+    }
+    if (rc == 0) {
         rc = start_servers(service, error);
     }
     if (rc == 0) {

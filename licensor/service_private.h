@@ -60,8 +60,11 @@ void requests_ask_again(struct service *service);
 struct answers requests_answers(struct service *service);
 void requests_notice_store_down(struct service *service, bool down);
 
-/* Read the licences and tell the store what they allow (ticker.c). */
-void ticker_load_licences(struct service *service);
+/*
+ * Read the licences and tell the store what they allow (ticker.c). Returns 0, or -Exxx with a
+ * sentence when their directory can't be read; then what was allowed before stays.
+ */
+MUST_CHECK int ticker_load_licences(struct service *service, struct error *error);
 void ticker_send_limits(struct service *service);
 void ticker_run(struct service *service);
 

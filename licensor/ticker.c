@@ -42,7 +42,7 @@ static void show_limits(struct service *service)
     }
 }
 
-void ticker_load_licences(struct service *service)
+int ticker_load_licences(struct service *service, struct error *error)
 {
     /*
      * Once the store has seen a time past the end of the licence, a clock set back does not make it
@@ -55,13 +55,11 @@ void ticker_load_licences(struct service *service)
     }
     service->licence_checked_mono_us = clock_mono_us();
     struct limits limits;
-    struct error error;
     service->licence_warning[0] = '\0';
-    if (licences_load(service->config->licence_dir, service->config->customer, now_us,
-                      on_licence_refused, service, &limits, &error) != 0) {
-        log_error("licences not read; what was allowed before stays",
-                  LOG_TEXT("reason", error.text));
-        return;
+    int rc = licences_load(service->config->licence_dir, service->config->customer, now_us,
+                           on_licence_refused, service, &limits, error);
+    if (rc != 0) {
+        return rc;
     }
     if (limits.in_grace) {
         snprintf(service->licence_warning, sizeof(service->licence_warning),
@@ -69,7 +67,7 @@ void ticker_load_licences(struct service *service)
         log_warn("licence in grace", LOG_TEXT("customer", limits.customer));
     }
     if (service->licence_generation > 0 && memcmp(&limits, &service->limits, sizeof(limits)) == 0) {
-        return;
+        return 0;
     }
     service->limits = limits;
     service->licence_generation++;
@@ -78,6 +76,7 @@ void ticker_load_licences(struct service *service)
              LOG_TEXT("customer", limits.customer));
     show_limits(service);
     ticker_send_limits(service);
+    return 0;
 }
 
 static void on_limits(void *context, const struct store_answer *answer)
@@ -217,7 +216,11 @@ static void on_time(void *context, int64_t now_ms)
 void ticker_run(struct service *service)
 {
     if (clock_mono_us() - service->licence_checked_mono_us >= LICENCES_EVERY_US) {
-        ticker_load_licences(service);
+        struct error error;
+        if (ticker_load_licences(service, &error) != 0) {
+            log_error("licences not read; what was allowed before stays",
+                      LOG_TEXT("reason", error.text));
+        }
     }
     if (redis_is_up(service->redis)) {
         service->clock.asked_mono_us = clock_mono_us();

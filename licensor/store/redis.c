@@ -7,9 +7,9 @@
  */
 #include "licensor/store/redis.h"
 
+#include <errno.h>
 #include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
-#include <errno.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,6 +27,7 @@
 #define COMMAND_BYTES_MAX (8 * 1024 * 1024)
 #define BACKOFF_US_MIN 100000
 #define BATCH_MAX 512
+#define SILENT_MAX 3 /* looks of the watch, two in each time-out */
 
 /* One transition from submit to answer. */
 struct pending {
@@ -55,7 +56,8 @@ static void pending_free(struct pending *pending)
 
 static void pending_fail(struct pending *pending)
 {
-    pending->redis->callbacks.measured(pending->redis->context, command_name(pending->verb), 0, true);
+    pending->redis->callbacks.measured(pending->redis->context, command_name(pending->verb), 0,
+                                       true);
     answer_error(pending->done, pending->context);
     pending_free(pending);
 }
@@ -70,7 +72,8 @@ static void fail_queue(struct redis *redis)
     }
 }
 
-/* Both connections go, what is on its way is answered with an error, and a timer starts the next attempt. */
+/* Both connections go, what is on its way is answered with an error, and a timer starts the next
+ * attempt. */
 void redis_drop(struct redis *redis, bool unsafe, const char *reason)
 {
     snprintf(redis->reason, sizeof(redis->reason), "%s", reason);
@@ -89,7 +92,8 @@ void redis_drop(struct redis *redis, bool unsafe, const char *reason)
     if (redis->stopping) {
         return;
     }
-    struct timeval after = {.tv_sec = redis->backoff_us / SECOND_US, .tv_usec = redis->backoff_us % SECOND_US};
+    struct timeval after = {.tv_sec = redis->backoff_us / SECOND_US,
+                            .tv_usec = redis->backoff_us % SECOND_US};
     event_add(redis->retry, &after);
     redis->backoff_us *= 2;
     if (redis->backoff_us > redis->options.backoff_us_max) {
@@ -108,6 +112,7 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
     struct pending *pending = privdata;
     struct redis *redis = pending->redis;
     redis->in_flight--;
+    redis->answers++;
     if (reply == NULL) {
         pending_fail(pending);
         return;
@@ -120,10 +125,12 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
         pending->done(pending->context, &answer);
         pending_free(pending);
     } else {
-        /* READONLY after a fail-over, a function that is gone, a full disk: start afresh, which checks and loads again. */
+        /* READONLY after a fail-over, a function that is gone, a full disk: start afresh, which
+         * checks and loads again. */
         char reason[200];
         snprintf(reason, sizeof(reason), "redis answered %s: %s", command_name(pending->verb),
-                 reply->type == REDIS_REPLY_ERROR ? reply->str : "something that is no answer of its functions");
+                 reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                  : "something that is no answer of its functions");
         pending_fail(pending);
         if (redis->state == REDIS_UP) {
             redis_drop(redis, false, reason);
@@ -142,7 +149,8 @@ static void flush(struct redis *redis)
         STAILQ_REMOVE_HEAD(&redis->queue, next);
         redis->queued--;
         redis->in_flight++;
-        if (redisAsyncFormattedCommand(redis->commands, on_reply, pending, (const char *)pending->command.data,
+        if (redisAsyncFormattedCommand(redis->commands, on_reply, pending,
+                                       (const char *)pending->command.data,
                                        pending->command.length) != REDIS_OK) {
             redis->in_flight--;
             pending_fail(pending);
@@ -163,10 +171,11 @@ static struct redis *of_store(struct store *store)
 }
 
 /*
- * The first of an idle moment goes out at once; what comes while others are on their way is collected until they are
- * answered or batch_us are over, and goes out as one pipeline.
+ * The first of an idle moment goes out at once; what comes while others are on their way is
+ * collected until they are answered or batch_us are over, and goes out as one pipeline.
  */
-static void submit(struct store *store, const struct store_request *request, store_done done, void *context)
+static void submit(struct store *store, const struct store_request *request, store_done done,
+                   void *context)
 {
     struct redis *redis = of_store(store);
     if (redis->state != REDIS_UP || redis->queued + redis->in_flight >= redis->options.queue_max) {
@@ -174,8 +183,11 @@ static void submit(struct store *store, const struct store_request *request, sto
         return;
     }
     struct pending *pending = memory_new(1, sizeof(*pending));
-    *pending = (struct pending){
-        .redis = redis, .verb = request->verb, .done = done, .context = context, .since_mono_us = clock_mono_us()};
+    *pending = (struct pending){.redis = redis,
+                                .verb = request->verb,
+                                .done = done,
+                                .context = context,
+                                .since_mono_us = clock_mono_us()};
     buf_init(&pending->command, COMMAND_BYTES_MAX);
     if (command_write(request, redis->options.tenant, &pending->command) != 0) {
         pending_fail(pending);
@@ -191,7 +203,32 @@ static void submit(struct store *store, const struct store_request *request, sto
     }
 }
 
+/*
+ * Our own time-out: after it the connection is dropped. Counted in looks, not read from a clock, so
+ * that a process that was stopped and goes on does not take the answers it has not read yet for
+ * missing.
+ */
+static void on_watch(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct redis *redis = context;
+    bool waits = redis->in_flight + redis->questions > 0 || redis->state == REDIS_CONNECTING ||
+                 redis->state == REDIS_PREPARING;
+    redis->silent = waits && redis->answers == redis->watched_answers ? redis->silent + 1 : 0;
+    redis->watched_answers = redis->answers;
+    if (redis->silent >= SILENT_MAX) {
+        char reason[400];
+        snprintf(reason, sizeof(reason), "redis at %s:%u did not answer within %" PRId64 " ms",
+                 redis->options.address.host, redis->options.address.port,
+                 redis->options.timeout_us / 1000);
+        redis->silent = 0;
+        redis_drop(redis, false, reason);
+    }
+}
+
 struct time_question {
+    struct redis *redis;
     void (*done)(void *context, int64_t now_ms);
     void *context;
 };
@@ -201,10 +238,14 @@ static void on_time(redisAsyncContext *ac, void *data, void *privdata)
     (void)ac;
     redisReply *reply = data;
     struct time_question *question = privdata;
+    question->redis->questions--;
+    question->redis->answers++;
     int64_t now_ms = -1;
     if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_STRING) {
-        now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 + strtoll(reply->element[1]->str, NULL, 10) / 1000;
+        reply->element[0]->type == REDIS_REPLY_STRING &&
+        reply->element[1]->type == REDIS_REPLY_STRING) {
+        now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
+                 strtoll(reply->element[1]->str, NULL, 10) / 1000;
     }
     question->done(question->context, now_ms);
     free(question);
@@ -213,11 +254,14 @@ static void on_time(redisAsyncContext *ac, void *data, void *privdata)
 void redis_time(struct redis *redis, void (*done)(void *context, int64_t now_ms), void *context)
 {
     struct time_question *question = memory_new(1, sizeof(*question));
-    *question = (struct time_question){.done = done, .context = context};
-    if (redis->state != REDIS_UP || redisAsyncCommand(redis->commands, on_time, question, "TIME") != REDIS_OK) {
+    *question = (struct time_question){.redis = redis, .done = done, .context = context};
+    if (redis->state != REDIS_UP ||
+        redisAsyncCommand(redis->commands, on_time, question, "TIME") != REDIS_OK) {
         free(question);
         done(context, -1);
+        return;
     }
+    redis->questions++;
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context)
@@ -237,11 +281,15 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
     redis->callbacks = *callbacks;
     redis->context = context;
     redis->backoff_us = BACKOFF_US_MIN;
-    snprintf(redis->reason, sizeof(redis->reason), "not connected to redis at %s:%u yet", options->address.host,
-             options->address.port);
+    snprintf(redis->reason, sizeof(redis->reason), "not connected to redis at %s:%u yet",
+             options->address.host, options->address.port);
     STAILQ_INIT(&redis->queue);
     redis->retry = evtimer_new(base, on_retry, redis);
     redis->batch = evtimer_new(base, on_batch, redis);
+    redis->watch = event_new(base, -1, EV_PERSIST, on_watch, redis);
+    struct timeval half = {.tv_sec = options->timeout_us / 2 / SECOND_US,
+                           .tv_usec = options->timeout_us / 2 % SECOND_US};
+    event_add(redis->watch, &half);
     struct timeval now = {0};
     event_add(redis->retry, &now);
     return redis;
@@ -256,6 +304,7 @@ void redis_free(struct redis *redis)
     redis_drop(redis, false, "stopping");
     event_free(redis->retry);
     event_free(redis->batch);
+    event_free(redis->watch);
     free(redis);
 }
 

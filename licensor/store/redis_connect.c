@@ -1,21 +1,22 @@
 /*
- * The way up of a connection to Redis: log in, is the server safe, is the function library there, HELLO, subscribe.
+ * The way up of a connection to Redis: log in, is the server safe, is the function library there,
+ * HELLO, subscribe.
  */
-#include <hiredis/adapters/libevent.h>
 #include <errno.h>
+#include <hiredis/adapters/libevent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/clock.h"
 #include "licensor/store/command.h"
 #include "licensor/store/library.h"
 #include "licensor/store/redis_private.h"
 #include "licensor/store/reply.h"
 
-/* Whether the callback belongs to the attempt that is going on; a connection that was dropped still gets its callbacks. */
+/* Whether the callback belongs to the attempt that is going on; a connection that was dropped still
+ * gets its callbacks. */
 static bool is_current(const struct redis *redis, const redisAsyncContext *ac)
 {
     return redis->commands == ac || redis->pushes == ac;
@@ -25,7 +26,8 @@ static void fail(struct redis *redis, const char *what, const redisReply *reply)
 {
     char reason[400];
     snprintf(reason, sizeof(reason), "redis at %s:%u refused %s: %s", redis->options.address.host,
-             redis->options.address.port, what, reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected answer");
+             redis->options.address.port, what,
+             reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected answer");
     redis_drop(redis, false, reason);
 }
 
@@ -55,7 +57,8 @@ static void say_hello(struct redis *redis)
     struct store_request request = {
         .verb = STORE_HELLO, .highest_op = redis->highest_op, .lease_ms = redis->options.lease_ms};
     if (command_write(&request, redis->options.tenant, &command) == 0) {
-        redisAsyncFormattedCommand(redis->commands, on_hello, redis, (const char *)command.data, command.length);
+        redisAsyncFormattedCommand(redis->commands, on_hello, redis, (const char *)command.data,
+                                   command.length);
     }
     buf_release(&command);
 }
@@ -74,15 +77,18 @@ static void on_loaded(redisAsyncContext *ac, void *data, void *privdata)
     say_hello(redis);
 }
 
-/* FUNCTION LIST WITHCODE: [[library_name, ..., library_code, code]], empty when the library is not there. */
+/* FUNCTION LIST WITHCODE: [[library_name, ..., library_code, code]], empty when the library is not
+ * there. */
 static bool has_library(const redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->type != REDIS_REPLY_ARRAY) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 ||
+        reply->element[0]->type != REDIS_REPLY_ARRAY) {
         return false;
     }
     const redisReply *library = reply->element[0];
     for (size_t i = 0; i + 1 < library->elements; i += 2) {
-        if (library->element[i]->type == REDIS_REPLY_STRING && strcmp(library->element[i]->str, "library_code") == 0) {
+        if (library->element[i]->type == REDIS_REPLY_STRING &&
+            strcmp(library->element[i]->str, "library_code") == 0) {
             const redisReply *code = library->element[i + 1];
             return code->type == REDIS_REPLY_STRING && code->len == engenho_lua_bytes &&
                    memcmp(code->str, engenho_lua, code->len) == 0;
@@ -103,7 +109,8 @@ static void on_listed(redisAsyncContext *ac, void *data, void *privdata)
     } else if (has_library(reply)) {
         say_hello(redis);
     } else {
-        redisAsyncCommand(redis->commands, on_loaded, redis, "FUNCTION LOAD REPLACE %b", engenho_lua, engenho_lua_bytes);
+        redisAsyncCommand(redis->commands, on_loaded, redis, "FUNCTION LOAD REPLACE %b",
+                          engenho_lua, engenho_lua_bytes);
     }
 }
 
@@ -115,17 +122,19 @@ static void on_setting(struct redis *redis, redisReply *reply, const char *wante
     }
     char reason[400];
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2) {
-        snprintf(reason, sizeof(reason),
-                 "redis at %s:%u does not say its %s: allow this user CONFIG GET, or give --allow-unsafe-redis when the server "
-                 "is known to be safe",
-                 redis->options.address.host, redis->options.address.port,
-                 strcmp(wanted, "yes") == 0 ? "appendonly" : "maxmemory-policy");
+        snprintf(
+            reason, sizeof(reason),
+            "redis at %s:%u does not say its %s: allow this user CONFIG GET, or give --allow-unsafe-redis when the server "
+            "is known to be safe",
+            redis->options.address.host, redis->options.address.port,
+            strcmp(wanted, "yes") == 0 ? "appendonly" : "maxmemory-policy");
     } else if (strcmp(reply->element[1]->str, wanted) != 0) {
-        snprintf(reason, sizeof(reason),
-                 "redis at %s:%u is not safe for licences: %s is %s; set it to %s (redis-cli CONFIG SET %s %s, and in "
-                 "redis.conf), or give --allow-unsafe-redis",
-                 redis->options.address.host, redis->options.address.port, reply->element[0]->str, reply->element[1]->str,
-                 wanted, reply->element[0]->str, wanted);
+        snprintf(
+            reason, sizeof(reason),
+            "redis at %s:%u is not safe for licences: %s is %s; set it to %s (redis-cli CONFIG SET %s %s, and in "
+            "redis.conf), or give --allow-unsafe-redis",
+            redis->options.address.host, redis->options.address.port, reply->element[0]->str,
+            reply->element[1]->str, wanted, reply->element[0]->str, wanted);
     } else {
         return;
     }
@@ -177,7 +186,8 @@ static void on_connected(const redisAsyncContext *ac, int status)
     }
     if (status != REDIS_OK) {
         char reason[400];
-        snprintf(reason, sizeof(reason), "can't reach redis at %s:%u: %s; is it running, and is --redis right",
+        snprintf(reason, sizeof(reason),
+                 "can't reach redis at %s:%u: %s; is it running, and is --redis right",
                  redis->options.address.host, redis->options.address.port, ac->errstr);
         redis->commands = NULL; /* hiredis frees it after this call */
         redis_drop(redis, false, reason);
@@ -188,7 +198,8 @@ static void on_connected(const redisAsyncContext *ac, int status)
     redis_log_in(redis, redis->commands);
     redisAsyncCommand(redis->commands, on_policy, redis, "CONFIG GET maxmemory-policy");
     redisAsyncCommand(redis->commands, on_appendonly, redis, "CONFIG GET appendonly");
-    redisAsyncCommand(redis->commands, on_listed, redis, "FUNCTION LIST LIBRARYNAME engenho1 WITHCODE");
+    redisAsyncCommand(redis->commands, on_listed, redis,
+                      "FUNCTION LIST LIBRARYNAME engenho1 WITHCODE");
 }
 
 static void on_disconnected(const redisAsyncContext *ac, int status)
@@ -198,8 +209,9 @@ static void on_disconnected(const redisAsyncContext *ac, int status)
         return;
     }
     char reason[400];
-    snprintf(reason, sizeof(reason), "redis at %s:%u closed the connection%s%s", redis->options.address.host,
-             redis->options.address.port, status == REDIS_OK ? "" : ": ", status == REDIS_OK ? "" : ac->errstr);
+    snprintf(reason, sizeof(reason), "redis at %s:%u closed the connection%s%s",
+             redis->options.address.host, redis->options.address.port,
+             status == REDIS_OK ? "" : ": ", status == REDIS_OK ? "" : ac->errstr);
     redis->commands = NULL;
     redis_drop(redis, false, reason);
 }
@@ -210,7 +222,8 @@ void redis_connect(struct redis *redis)
     redisAsyncContext *ac = redisAsyncConnect(address->host, address->port);
     if (ac == NULL || ac->err != 0) {
         char reason[400];
-        snprintf(reason, sizeof(reason), "can't reach redis at %s:%u: %s; is it running, and is --redis right",
+        snprintf(reason, sizeof(reason),
+                 "can't reach redis at %s:%u: %s; is it running, and is --redis right",
                  address->host, address->port, ac == NULL ? "out of memory" : ac->errstr);
         if (ac != NULL) {
             redisAsyncFree(ac);
@@ -221,10 +234,7 @@ void redis_connect(struct redis *redis)
     redis->state = REDIS_CONNECTING;
     redis->commands = ac;
     ac->data = redis;
-    struct timeval timeout = {.tv_sec = redis->options.timeout_us / SECOND_US,
-                              .tv_usec = redis->options.timeout_us % SECOND_US};
     redisLibeventAttach(ac, redis->base);
-    redisAsyncSetTimeout(ac, timeout);
     redisAsyncSetConnectCallback(ac, on_connected);
     redisAsyncSetDisconnectCallback(ac, on_disconnected);
 }

@@ -1,5 +1,6 @@
 /*
- * What redis.c (transitions), redis_connect.c (the way up) and redis_push.c (what is published) share. Nobody else includes it.
+ * What redis.c (transitions), redis_connect.c (the way up) and redis_push.c (what is published)
+ * share. Nobody else includes it.
  */
 #ifndef ENGENHO_LICENSOR_STORE_REDIS_PRIVATE_H
 #define ENGENHO_LICENSOR_STORE_REDIS_PRIVATE_H
@@ -23,14 +24,18 @@ struct redis {
     enum redis_state state;
     redisAsyncContext *commands; /* NULL: DOWN */
     redisAsyncContext *pushes;   /* the subscribed one */
-    struct event *retry, *batch;
+    struct event *retry, *batch, *watch;
     int64_t backoff_us;
-    struct pending_queue queue;  /* not sent yet */
+    struct pending_queue queue; /* not sent yet */
     size_t queued, in_flight;
+    size_t questions; /* TIMEs on their way */
+    uint64_t answers, watched_answers;
+    unsigned silent; /* times that `watch` saw something on its way and no answer since the time
+                        before */
     uint64_t highest_op;
-    char reason[512];            /* why it is not up */
-    bool told;                   /* the present state was told to the callback */
-    bool unsafe_seen;            /* while preparing: settings that lose or drop data */
+    char reason[512]; /* why it is not up */
+    bool told;        /* the present state was told to the callback */
+    bool unsafe_seen; /* while preparing: settings that lose or drop data */
     bool stopping;
 };
 
