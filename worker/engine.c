@@ -9,7 +9,8 @@
 #include "common/names.h"
 #include "worker/engine_parts.h"
 
-void engine_init(struct engine *engine, const struct engine_options *options, const struct engine_port *port)
+void engine_init(struct engine *engine, const struct engine_options *options,
+                 const struct engine_port *port)
 {
     *engine = (struct engine){.options = *options, .port = *port};
     engine->matcher = matcher_new();
@@ -33,8 +34,7 @@ void engine_release(struct engine *engine)
         }
     }
     struct holder *holder, *following;
-    HASH_ITER(hh, engine->holders, holder, following)
-    {
+    HASH_ITER (hh, engine->holders, holder, following) {
         HASH_DEL(engine->holders, holder);
         production_drop(holder->production);
         free(holder);
@@ -73,18 +73,17 @@ struct holder *engine_holder(struct engine *engine, char kind, const char *name)
 }
 
 /* Call `each` for every waiting execution of the holder. */
-static void for_each_waiting(struct engine *engine, const struct holder *holder, void (*each)(struct execution *))
+static void for_each_waiting(struct engine *engine, const struct holder *holder,
+                             void (*each)(struct execution *))
 {
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct line *line, *following;
         struct execution *execution, *next_execution;
         if (lane->state > LANE_RUNNING) {
             continue; /* what waits there is its next owner's */
         }
-        HASH_ITER(hh, lane->lines, line, following)
-        {
+        HASH_ITER (hh, lane->lines, line, following) {
             if (line->holder != holder) {
                 continue;
             }
@@ -92,7 +91,8 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
                 each(TAILQ_FIRST(&line->waiting));
             }
         }
-        for (execution = TAILQ_FIRST(&lane->seatless); execution != NULL; execution = next_execution) {
+        for (execution = TAILQ_FIRST(&lane->seatless); execution != NULL;
+             execution = next_execution) {
             next_execution = TAILQ_NEXT(execution, next);
             if (execution->holder == holder) {
                 each(execution);
@@ -104,8 +104,7 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
 static void rewind_lanes(struct engine *engine, struct holder *holder)
 {
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         if (lane->state <= LANE_RUNNING && intake_parked(lane, holder) > 0) {
             offsets_rewind(&lane->later);
             engine->port.rewind_later(engine->port.context, lane);
@@ -113,10 +112,12 @@ static void rewind_lanes(struct engine *engine, struct holder *holder)
     }
 }
 
-void engine_define(struct engine *engine, struct holder *holder, struct production *production, enum holder_state state)
+void engine_define(struct engine *engine, struct holder *holder, struct production *production,
+                   enum holder_state state)
 {
     bool held_here = holder->state == HOLDER_HELD && holder->held_generation != 0;
-    if (production != NULL && held_here && state == HOLDER_STARTED && production->generation <= holder->held_generation) {
+    if (production != NULL && held_here && state == HOLDER_STARTED &&
+        production->generation <= holder->held_generation) {
         state = HOLDER_HELD; /* the catalog does not know yet */
     }
     struct production *before = holder->production;
@@ -160,8 +161,7 @@ void engine_catalog_changed(struct engine *engine)
 void engine_code_changed(struct engine *engine, struct code *code)
 {
     struct holder *holder, *following;
-    HASH_ITER(hh, engine->holders, holder, following)
-    {
+    HASH_ITER (hh, engine->holders, holder, following) {
         if (holder->waits_for == code) {
             holder->waits_for = NULL;
             dispatch_refresh(engine, holder);
@@ -190,14 +190,13 @@ void engine_hold(struct engine *engine, struct holder *holder, const char *reaso
     dispatch_refresh(engine, holder);
 }
 
-void engine_fail_waiting(struct engine *engine, struct holder *holder, const Engenho__Finished *finished)
+void engine_fail_waiting(struct engine *engine, struct holder *holder,
+                         const Engenho__Finished *finished)
 {
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct line *line, *following;
-        HASH_ITER(hh, lane->lines, line, following)
-        {
+        HASH_ITER (hh, lane->lines, line, following) {
             if (line->holder != holder || lane->state > LANE_RUNNING) {
                 continue;
             }
@@ -233,8 +232,7 @@ void engine_granted(struct engine *engine, const Engenho__Granted *granted, uint
         return;
     }
     struct holder *holder, *following;
-    HASH_ITER(hh, engine->holders, holder, following)
-    {
+    HASH_ITER (hh, engine->holders, holder, following) {
         if (&holder->seat == seat) {
             dispatch_refresh(engine, holder);
             return;
@@ -242,20 +240,17 @@ void engine_granted(struct engine *engine, const Engenho__Granted *granted, uint
     }
 }
 
-void engine_seats_lost(struct engine *engine)
+static void refresh_all(struct engine *engine)
 {
     struct lane *lane;
-    seats_lost(&engine->seats);
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct line *line, *following;
         struct execution *execution, *next_execution;
-        HASH_ITER(hh, lane->lines, line, following)
-        {
-            for (execution = TAILQ_FIRST(&line->waiting); execution != NULL; execution = next_execution)
-            {
+        HASH_ITER (hh, lane->lines, line, following) {
+            for (execution = TAILQ_FIRST(&line->waiting); execution != NULL;
+                 execution = next_execution) {
                 next_execution = TAILQ_NEXT(execution, next);
-                if (execution->own_seat != NULL) {
+                if (execution->own_seat != NULL && execution->own_seat->state == SEAT_ASKED) {
                     TAILQ_REMOVE(&line->waiting, execution, next);
                     line->waiting_count--;
                     line->holder->waiting--;
@@ -266,10 +261,21 @@ void engine_seats_lost(struct engine *engine)
         }
     }
     struct holder *holder, *following;
-    HASH_ITER(hh, engine->holders, holder, following)
-    {
+    HASH_ITER (hh, engine->holders, holder, following) {
         dispatch_refresh(engine, holder);
     }
+}
+
+void engine_seats_lost(struct engine *engine)
+{
+    seats_lost(&engine->seats, 0);
+    refresh_all(engine);
+}
+
+void engine_seat_lost(struct engine *engine, uint64_t token)
+{
+    seats_lost(&engine->seats, token);
+    refresh_all(engine);
 }
 
 void engine_allow(struct engine *engine, bool allowed)
@@ -279,16 +285,13 @@ void engine_allow(struct engine *engine, bool allowed)
     }
     engine->allowed = allowed;
     struct holder *holder, *following;
-    HASH_ITER(hh, engine->holders, holder, following)
-    {
+    HASH_ITER (hh, engine->holders, holder, following) {
         dispatch_refresh(engine, holder);
     }
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct execution *execution;
-        TAILQ_FOREACH(execution, &lane->seatless, next)
-        {
+        TAILQ_FOREACH (execution, &lane->seatless, next) {
             if (allowed) {
                 seats_want(&engine->seats, execution->own_seat);
             }
@@ -301,8 +304,7 @@ int64_t engine_turn(struct engine *engine)
     struct record *unknown = NULL;
     struct lane *lane;
     int64_t next_us = lanes_tick(engine), other_us;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         unknown = lane->state == LANE_RUNNING ? STAILQ_FIRST(&lane->unknown) : NULL;
         if (unknown != NULL && unknown->known_until_us <= engine->now_us) {
             intake_unknown(engine);

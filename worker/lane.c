@@ -300,6 +300,8 @@ void lane_wait_again(struct record *record, int64_t due_us)
 {
     record->due_us = due_us;
     push_due(record->lane, record);
+    isolation_end(record);
+    isolation_check(record->lane);
 }
 
 bool lane_map_fits(const struct lane *lane)

@@ -1,9 +1,10 @@
 #include "worker/licence_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <inttypes.h>
+#include <event2/dns.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,36 +13,22 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "common/address.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/frames.h"
 #include "common/memory.h"
 
 #define FRAME_BYTES_MAX (1024 * 1024)
-#define RECONNECT_US_MIN (SECOND_US / 5)
-#define RECONNECT_US_MAX (2 * SECOND_US)
-#define REFUSED_US (2 * SECOND_US) /* until a refused registration is tried again */
-#define SEAT_AGAIN_US                                                                              \
-    (SECOND_US / 2) /* until a request is tried again that the store could not answer */
-#define SEAT_NEVER_US (5 * SECOND_US) /* until one that is refused for good is */
-#define ANSWER_US (4 * SECOND_US)     /* a licensor that does not answer within it is left */
-#define LEASE_MARGIN_US (2 * SECOND_US)
-#define GOODBYE_US (2 * SECOND_US)
-#define POOLS_WAIVED_MAX 64
-#define REQUEST_TEXT_BYTES 128
+#define OUT_BYTES_MAX (16 * 1024 * 1024)
+#define BACKOFF_FIRST_US 100000
+#define BACKOFF_MAX_US 2000000
+#define REFUSED_AGAIN_US 1000000
+#define MARGIN_US 2000000       /* before the lease ends nothing new starts any more */
+#define ANSWER_US 5000000       /* a licensor that does not answer is left */
+#define POOLS_MAX 16
+#define HELD_MAX 10000
 
-/* An Acquire without its answer yet: kept until it is granted or taken back. */
-struct asked {
-    uint64_t number;
-    Engenho__SeatKind kind;
-    char *production;
-    char **pools;
-    size_t pool_count;
-    bool waiting;     /* the licensor has put it into the line */
-    int64_t again_us; /* monotonic: when it is sent again; 0: it is on its way or waits */
-    uint64_t sent_id; /* of the frame */
-    TAILQ_ENTRY(asked) next;
-};
+enum id_kind { ID_REGISTER = 1, ID_HEARTBEAT, ID_ACQUIRE, ID_RELEASE, ID_GOODBYE };
 
 struct waived {
     char pool[SEAT_POOL_BYTES_MAX];
@@ -50,243 +37,444 @@ struct waived {
 
 struct licence_client {
     struct event_base *base;
-    struct licence_options options;
-    struct licence_callbacks callbacks;
+    struct licence_client_options options;
+    struct licence_client_callbacks callbacks;
     void *context;
-    struct address address;
-    enum licence_state state;
-    struct bufferevent *connection; /* NULL: none */
-    bool connected;
-    struct event *tick;
-    char session[128]; /* empty: none */
-    char host[256];
-    char reason[ERROR_TEXT_BYTES_MAX];
-    uint32_t interpreters, productions;
-    uint64_t last_id, register_id, heartbeat_id, goodbye_id;
+    struct bufferevent *connection;
+    struct event *retry_timer, *beat_timer;
+    int64_t backoff_us;
+    char *session;              /* NULL: none */
+    bool connected, registered; /* of this connection */
+    bool resuming;
     uint64_t highest_op;
     int64_t lease_us, heartbeat_us;
-    int64_t heartbeat_sent_us; /* monotonic: of the one on its way */
-    int64_t heartbeat_due_us;
-    int64_t leased_until_us; /* counted from before the heartbeat was sent */
-    int64_t act_us;          /* monotonic: connect, or register, then */
-    int64_t backoff_us;
-    TAILQ_HEAD(asked_list, asked) asked;
-    struct waived waived[POOLS_WAIVED_MAX];
+    int64_t alive_us;           /* monotonic: when the newest heartbeat that was answered had been sent */
+    int64_t sent_us;            /* of the one under way; 0: none */
+    bool store_down;
+    struct waived waived[POOLS_MAX];
     size_t waived_count;
-    void (*gone)(void *context);
-    void *gone_context;
-    int64_t gone_us; /* monotonic: goodbye is waited for until then */
 };
 
-static void tick_soon(struct licence_client *client)
+static void connect_now(struct licence_client *client);
+
+/* The id of a message says what it asked: kind in the low bits. */
+static uint64_t id_of(enum id_kind kind, uint64_t number)
 {
-    event_active(client->tick, EV_TIMEOUT, 0);
+    return number << 3 | kind;
 }
 
-static void free_asked(struct licence_client *client, struct asked *asked)
+static void send_message(struct licence_client *client, Engenho__ToLicensor *message)
 {
-    TAILQ_REMOVE(&client->asked, asked, next);
-    for (size_t i = 0; i < asked->pool_count; i++) {
-        free(asked->pools[i]);
+    uint8_t header[FRAME_HEADER_BYTES];
+    if (client->connection == NULL || !client->connected) {
+        return;
     }
-    free(asked->pools);
-    free(asked->production);
-    free(asked);
-}
-
-static struct asked *find_asked(struct licence_client *client, uint64_t number)
-{
-    struct asked *asked;
-    TAILQ_FOREACH (asked, &client->asked, next) {
-        if (asked->number == number) {
-            return asked;
-        }
-    }
-    return NULL;
-}
-
-static uint64_t send_message(struct licence_client *client, Engenho__ToLicensor *message)
-{
-    message->id = ++client->last_id;
+    struct evbuffer *out = bufferevent_get_output(client->connection);
     size_t bytes = engenho__to_licensor__get_packed_size(message);
-    uint8_t *frame = malloc(FRAME_HEADER_BYTES + bytes);
-    if (frame != NULL && bytes <= FRAME_BYTES_MAX && client->connected) {
-        frame_header(frame, (uint32_t)bytes);
-        engenho__to_licensor__pack(message, frame + FRAME_HEADER_BYTES);
-        bufferevent_write(client->connection, frame, FRAME_HEADER_BYTES + bytes);
+    if (evbuffer_get_length(out) + bytes > OUT_BYTES_MAX) {
+        return; /* it does not read: the missing answer ends the connection */
     }
-    free(frame);
-    return message->id;
+    uint8_t *packed = memory_new(1, bytes + 1);
+    engenho__to_licensor__pack(message, packed);
+    frame_header(header, (uint32_t)bytes);
+    evbuffer_add(out, header, sizeof header);
+    evbuffer_add(out, packed, bytes);
+    free(packed);
 }
 
-static void request_text(const struct licence_client *client, uint64_t number, char *text)
+static void drop_connection(struct licence_client *client, const char *reason, int64_t again_us)
 {
-    snprintf(text, REQUEST_TEXT_BYTES, "%.100s:%" PRIu64, client->session, number);
-}
-
-/* The number behind the last colon of a request of this session; 0: not ours. */
-static uint64_t request_number(const struct licence_client *client, const char *text)
-{
-    size_t length = strlen(client->session);
-    if (length == 0 || strncmp(text, client->session, length) != 0 || text[length] != ':') {
-        return 0;
+    if (client->connection == NULL) {
+        return;
     }
-    return strtoull(text + length + 1, NULL, 10);
-}
-
-static void say_refused(struct licence_client *client, const char *reason)
-{
-    if (strcmp(client->reason, reason) != 0) {
-        snprintf(client->reason, sizeof client->reason, "%s", reason);
-        client->callbacks.refused(client->context, client->reason);
+    bool was = client->connected;
+    bufferevent_free(client->connection);
+    client->connection = NULL;
+    client->connected = client->registered = false;
+    client->sent_us = 0;
+    struct timeval wait = {.tv_sec = again_us / SECOND_US, .tv_usec = again_us % SECOND_US};
+    event_add(client->retry_timer, &wait);
+    if (was || client->backoff_us == BACKOFF_FIRST_US) {
+        client->callbacks.connected(client->context, false, reason);
     }
+    client->backoff_us = client->backoff_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : client->backoff_us * 2;
 }
 
-static void disconnect(struct licence_client *client, const char *why)
+static size_t list_held(const struct licence_client *client, Engenho__HeldSeat *held, Engenho__HeldSeat **places,
+                        char **waiting, size_t *ret_waiting, char (*requests)[128])
 {
-    char reason[ERROR_TEXT_BYTES_MAX];
-    if (client->connection != NULL) {
-        bufferevent_free(client->connection);
-        client->connection = NULL;
+    size_t count = 0, n = 0;
+    *ret_waiting = 0;
+    for (const struct seat *seat = client->options.seats->first; seat != NULL && n < HELD_MAX; seat = seat->next, n++) {
+        snprintf(requests[n], sizeof requests[n], "%s:%llu", client->session ? client->session : "",
+                 (unsigned long long)seat->request);
+        if (seat->state == SEAT_ASKED) {
+            waiting[(*ret_waiting)++] = requests[n];
+            continue;
+        }
+        engenho__held_seat__init(&held[count]);
+        held[count].token = seat->token;
+        held[count].pool = (char *)seat->pool;
+        held[count].number = seat->number;
+        held[count].production = (char *)seat->production;
+        held[count].kind = seat->kind;
+        held[count].request = requests[n];
+        places[count] = &held[count];
+        count++;
     }
-    client->connected = false;
-    client->state = LICENCE_AWAY;
-    client->heartbeat_id = 0;
-    client->act_us = clock_mono_us() + client->backoff_us;
-    client->backoff_us =
-        client->backoff_us * 2 < RECONNECT_US_MAX ? client->backoff_us * 2 : RECONNECT_US_MAX;
-    snprintf(reason, sizeof reason, "the licensor at %.300s %.600s", client->options.address, why);
-    say_refused(client, reason);
-    tick_soon(client);
+    return count;
 }
 
-static Engenho__HeldSeat *held_seat(struct licence_client *client, const struct seat *seat,
-                                    Engenho__HeldSeat *out, char *text)
-{
-    engenho__held_seat__init(out);
-    request_text(client, seat->request, text);
-    out->token = seat->token;
-    out->pool = (char *)seat->pool;
-    out->number = seat->number;
-    out->production = (char *)(seat->production != NULL ? seat->production : "");
-    out->kind = seat->kind;
-    out->request = text;
-    return out;
-}
-
-/* Register, with what we hold and wait for when there was a session. */
-static void send_register(struct licence_client *client)
+static void register_now(struct licence_client *client)
 {
     Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
     Engenho__Register body = ENGENHO__REGISTER__INIT;
-    size_t held_count = 0, waiting_count = 0, seats = 0, asks = 0;
-    struct asked *asked;
-    const struct seat *seat;
-    bool resumes = client->session[0] != '\0';
-    for (seat = client->options.seats->first; resumes && seat != NULL; seat = seat->next) {
-        seats++;
-    }
-    TAILQ_FOREACH (asked, &client->asked, next) {
-        asks++;
-    }
-    Engenho__HeldSeat *held = memory_new(seats + 1, sizeof *held),
-                      **held_list = memory_new(seats + 1, sizeof *held_list);
-    char(*texts)[REQUEST_TEXT_BYTES] = memory_new(seats + asks + 1, sizeof *texts);
-    char **waiting = memory_new(asks + 1, sizeof *waiting);
-    for (seat = client->options.seats->first; resumes && seat != NULL; seat = seat->next) {
-        if ((seat->state == SEAT_HELD || seat->state == SEAT_LINGERING) && seat->token != 0) {
-            held_list[held_count] = held_seat(client, seat, &held[held_count], texts[held_count]);
-            held_count++;
-        }
-    }
-    TAILQ_FOREACH (asked, &client->asked, next) {
-        if (resumes) {
-            request_text(client, asked->number, texts[seats + waiting_count]);
-            waiting[waiting_count] = texts[seats + waiting_count];
-            waiting_count++;
-        }
-    }
+    char host[256] = "";
+    size_t seats = (size_t)client->options.seats->held + client->options.seats->asked + 1;
+    Engenho__HeldSeat *held = memory_new(seats, sizeof *held), **places = memory_new(seats, sizeof *places);
+    char **waiting = memory_new(seats, sizeof *waiting), (*requests)[128] = memory_new(seats, sizeof *requests);
+    gethostname(host, sizeof host - 1);
     body.name = (char *)client->options.name;
     body.agent = (char *)client->options.agent;
-    body.host = client->host;
-    body.pid = (int32_t)getpid();
-    body.session = client->session;
+    body.host = host;
+    body.pid = getpid();
+    body.session = client->session ? client->session : (char *)"";
     body.interpreters_wanted = client->options.interpreters;
-    body.n_held = held_count;
-    body.held = held_list;
-    body.n_waiting = waiting_count;
-    body.waiting = waiting;
     body.highest_op = client->highest_op;
     body.version = (char *)ENGENHO_VERSION;
+    if (client->session != NULL) {
+        body.n_held = list_held(client, held, places, waiting, &body.n_waiting, requests);
+        body.held = places;
+        body.waiting = waiting;
+    }
+    message.id = id_of(ID_REGISTER, 0);
     message.body_case = ENGENHO__TO_LICENSOR__BODY_REGISTER;
     message.register_ = &body;
-    client->state = LICENCE_REGISTERING;
-    client->heartbeat_sent_us = clock_mono_us();
-    client->register_id = send_message(client, &message);
-    free(held);
-    free(held_list);
-    free(texts);
+    client->resuming = client->session != NULL;
+    client->sent_us = clock_mono_us();
+    send_message(client, &message);
+    free(requests);
     free(waiting);
+    free(places);
+    free(held);
 }
 
-static void send_acquire(struct licence_client *client, struct asked *asked)
+static void forget_session(struct licence_client *client)
 {
-    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
-    Engenho__Acquire body = ENGENHO__ACQUIRE__INIT;
-    char request[REQUEST_TEXT_BYTES];
-    asked->again_us = 0;
-    asked->waiting = false;
-    if (client->state != LICENCE_LICENSED) {
-        return; /* it goes out when there is a session */
+    if (client->session != NULL) {
+        free(client->session);
+        client->session = NULL;
+        client->registered = false;
+        client->callbacks.session_lost(client->context);
     }
-    request_text(client, asked->number, request);
-    body.session = client->session;
-    body.request = request;
-    body.kind = asked->kind;
-    body.production = asked->production;
-    body.n_pools = asked->pool_count;
-    body.pools = asked->pools;
-    body.wait = true;
-    body.user = (char *)"";
-    message.body_case = ENGENHO__TO_LICENSOR__BODY_ACQUIRE;
-    message.acquire = &body;
-    asked->sent_id = send_message(client, &message);
 }
 
-void licence_client_acquire(void *context, const struct seat *seat)
+static void on_registered(struct licence_client *client, const Engenho__Registered *registered)
 {
-    struct licence_client *client = context;
-    struct asked *asked = memory_new(1, sizeof *asked);
-    asked->number = seat->request;
-    asked->kind = seat->kind;
-    asked->production = memory_copy_text(seat->production != NULL ? seat->production : "");
-    asked->pool_count = seat->pool_count;
-    asked->pools = memory_new(seat->pool_count + 1, sizeof *asked->pools);
-    for (size_t i = 0; i < seat->pool_count; i++) {
-        asked->pools[i] = memory_copy_text(seat->pools[i]);
+    bool resumed = client->session != NULL && !strcmp(client->session, registered->session);
+    if (!resumed) {
+        forget_session(client);
+        client->session = memory_copy_text(registered->session);
     }
-    TAILQ_INSERT_TAIL(&client->asked, asked, next);
-    send_acquire(client, asked);
+    client->registered = true;
+    client->lease_us = registered->lease_us;
+    client->heartbeat_us = registered->heartbeat_us > 0 ? registered->heartbeat_us : SECOND_US;
+    client->alive_us = client->sent_us;
+    client->sent_us = 0;
+    client->store_down = false;
+    client->backoff_us = BACKOFF_FIRST_US;
+    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US, .tv_usec = client->heartbeat_us % SECOND_US};
+    event_add(client->beat_timer, &wait);
+    client->callbacks.registered(client->context, registered, resumed);
+    for (size_t i = 0; resumed && i < registered->n_lost_tokens; i++) {
+        client->callbacks.seat_lost(client->context, registered->lost_tokens[i]);
+    }
 }
 
-void licence_client_release(void *context, const struct seat *seat)
+static void on_heartbeat(struct licence_client *client, const Engenho__HeartbeatAnswer *answer)
 {
-    struct licence_client *client = context;
-    struct asked *asked = find_asked(client, seat->request);
-    if (asked != NULL) {
-        free_asked(client, asked);
+    client->alive_us = client->sent_us;
+    client->sent_us = 0;
+    client->store_down = answer->store_down;
+    for (size_t i = 0; i < answer->n_waited_pools; i++) {
+        client->callbacks.waited(client->context, answer->waited_pools[i]);
     }
-    /* Without a session nothing needs saying: what a registration does not claim is freed. */
-    if (client->state != LICENCE_LICENSED || (seat->token == 0 && asked == NULL)) {
+    if (answer->interpreters > 0) {
+        client->callbacks.limits(client->context, answer->interpreters);
+    }
+    if (answer->reclaim) {
+        register_now(client);
+    }
+}
+
+static void on_refused(struct licence_client *client, enum id_kind kind, uint64_t number, const Engenho__Refused *refused)
+{
+    if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION && kind != ID_REGISTER) {
+        forget_session(client);
+        register_now(client);
         return;
     }
+    switch (kind) {
+    case ID_REGISTER:
+        if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION && client->session != NULL) {
+            forget_session(client);
+            register_now(client);
+            return;
+        }
+        client->callbacks.refused(client->context, refused);
+        drop_connection(client, refused->text,
+                        refused->retry_after_us > 0 && refused->retry_after_us < 10 * REFUSED_AGAIN_US ? refused->retry_after_us
+                                                                                                : REFUSED_AGAIN_US);
+        break;
+    case ID_HEARTBEAT:
+        client->sent_us = 0;
+        break;
+    case ID_ACQUIRE:
+        client->callbacks.seat_refused(client->context, number, refused);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The number in `<session>:<n>`, or 0 for another session's. */
+static uint64_t request_number(const struct licence_client *client, const char *request)
+{
+    const char *colon = strrchr(request, ':');
+    if (client->session == NULL || colon == NULL || strlen(client->session) != (size_t)(colon - request) ||
+        strncmp(client->session, request, (size_t)(colon - request)) != 0) {
+        return 0;
+    }
+    return strtoull(colon + 1, NULL, 10);
+}
+
+static void on_message(struct licence_client *client, const Engenho__FromLicensor *message)
+{
+    enum id_kind kind = (enum id_kind)(message->id & 7);
+    if (message->highest_op > client->highest_op) {
+        client->highest_op = message->highest_op;
+    }
+    if (message->refused != NULL) {
+        on_refused(client, kind, message->id >> 3, message->refused);
+        return;
+    }
+    switch (message->body_case) {
+    case ENGENHO__FROM_LICENSOR__BODY_REGISTERED:
+        on_registered(client, message->registered);
+        break;
+    case ENGENHO__FROM_LICENSOR__BODY_HEARTBEAT:
+        on_heartbeat(client, message->heartbeat);
+        break;
+    case ENGENHO__FROM_LICENSOR__BODY_GRANTED: {
+        uint64_t number = request_number(client, message->granted->request);
+        if (number != 0) {
+            client->callbacks.granted(client->context, message->granted, number);
+        }
+        break;
+    }
+    case ENGENHO__FROM_LICENSOR__BODY_NOTICE:
+        for (size_t i = 0; i < message->notice->n_waited_pools; i++) {
+            client->callbacks.waited(client->context, message->notice->waited_pools[i]);
+        }
+        client->store_down = message->notice->store_down;
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_read(struct bufferevent *connection, void *context)
+{
+    struct licence_client *client = context;
+    struct evbuffer *in = bufferevent_get_input(connection);
+    size_t length;
+    while (client->connection == connection && (length = evbuffer_get_length(in)) > 0) {
+        const uint8_t *payload;
+        size_t payload_bytes, frame_bytes;
+        const uint8_t *data = evbuffer_pullup(in, -1);
+        int whole = frame_next(data, length, FRAME_BYTES_MAX, &payload, &payload_bytes, &frame_bytes);
+        if (whole == 0) {
+            return;
+        }
+        Engenho__FromLicensor *message =
+            whole < 0 ? NULL : engenho__from_licensor__unpack(NULL, payload_bytes, payload);
+        if (message == NULL) {
+            drop_connection(client, "the licensor sent what is not its protocol", client->backoff_us);
+            return;
+        }
+        evbuffer_drain(in, frame_bytes);
+        on_message(client, message);
+        engenho__from_licensor__free_unpacked(message, NULL);
+    }
+}
+
+static void on_event(struct bufferevent *connection, short what, void *context)
+{
+    struct licence_client *client = context;
+    if (what & BEV_EVENT_CONNECTED) {
+        int one = 1;
+        setsockopt(bufferevent_getfd(connection), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        client->connected = true;
+        client->callbacks.connected(client->context, true, "");
+        register_now(client);
+        return;
+    }
+    const char *reason = what & BEV_EVENT_EOF ? "the licensor closed the connection"
+                                              : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
+    drop_connection(client, reason, client->backoff_us);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    connect_now(context);
+}
+
+static void connect_now(struct licence_client *client)
+{
+    char text[300];
+    struct sockaddr_storage address;
+    int address_bytes = sizeof address;
+    client->connection = bufferevent_socket_new(client->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    assert(client->connection != NULL);
+    bufferevent_setcb(client->connection, on_read, NULL, on_event, client);
+    bufferevent_enable(client->connection, EV_READ | EV_WRITE);
+    snprintf(text, sizeof text, strchr(client->options.address.host, ':') ? "[%s]:%u" : "%s:%u",
+             client->options.address.host, client->options.address.port);
+    int result;
+    if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&address, &address_bytes) == 0) {
+        result = bufferevent_socket_connect(client->connection, (struct sockaddr *)&address, address_bytes);
+    } else {
+        result = bufferevent_socket_connect_hostname(client->connection, NULL, AF_UNSPEC, client->options.address.host,
+                                                     client->options.address.port);
+    }
+    if (result != 0 && client->connection != NULL) {
+        drop_connection(client, "no connection to the licensor", client->backoff_us);
+    }
+}
+
+static void on_beat(evutil_socket_t fd, short what, void *context)
+{
+    struct licence_client *client = context;
+    int64_t now_us = clock_mono_us();
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Heartbeat body = ENGENHO__HEARTBEAT__INIT;
+    Engenho__WaivedCount counts[POOLS_MAX], *places[POOLS_MAX];
+    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US, .tv_usec = client->heartbeat_us % SECOND_US};
+    (void)fd;
+    (void)what;
+    event_add(client->beat_timer, &wait);
+    if (client->connection == NULL || !client->connected) {
+        return;
+    }
+    if (client->sent_us != 0) {
+        if (now_us - client->sent_us > ANSWER_US) {
+            drop_connection(client, "the licensor did not answer a heartbeat", client->backoff_us);
+        }
+        return;
+    }
+    if (!client->registered) {
+        return;
+    }
+    for (size_t i = 0; i < client->waived_count; i++) {
+        engenho__waived_count__init(&counts[i]);
+        counts[i].pool = client->waived[i].pool;
+        counts[i].count = client->waived[i].count;
+        places[i] = &counts[i];
+    }
+    body.session = client->session;
+    body.highest_op = client->highest_op;
+    body.n_waived = client->waived_count;
+    body.waived = places;
+    message.id = id_of(ID_HEARTBEAT, 0);
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_HEARTBEAT;
+    message.heartbeat = &body;
+    client->sent_us = now_us;
+    send_message(client, &message);
+    client->waived_count = 0;
+}
+
+struct licence_client *licence_client_new(struct event_base *base, const struct licence_client_options *options,
+                                          const struct licence_client_callbacks *callbacks, void *context)
+{
+    struct licence_client *client = memory_new(1, sizeof *client);
+    client->base = base;
+    client->options = *options;
+    client->callbacks = *callbacks;
+    client->context = context;
+    client->backoff_us = BACKOFF_FIRST_US;
+    client->heartbeat_us = SECOND_US;
+    client->retry_timer = evtimer_new(base, on_retry, client);
+    client->beat_timer = evtimer_new(base, on_beat, client);
+    connect_now(client);
+    return client;
+}
+
+static void say_goodbye(struct licence_client *client)
+{
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Goodbye body = ENGENHO__GOODBYE__INIT;
+    body.session = client->session;
+    message.id = id_of(ID_GOODBYE, 0);
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_GOODBYE;
+    message.goodbye = &body;
+    send_message(client, &message);
+    evbuffer_write(bufferevent_get_output(client->connection), bufferevent_getfd(client->connection));
+}
+
+void licence_client_free(struct licence_client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    if (client->connected && client->session != NULL) {
+        say_goodbye(client);
+    }
+    if (client->connection != NULL) {
+        bufferevent_free(client->connection);
+    }
+    event_free(client->retry_timer);
+    event_free(client->beat_timer);
+    free(client->session);
+    free(client);
+}
+
+void licence_client_acquire(struct licence_client *client, const struct seat *seat)
+{
+    char request[128];
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Acquire body = ENGENHO__ACQUIRE__INIT;
+    if (!client->registered) {
+        return; /* asked for again when the session goes on: it stands in the list of waiting ones */
+    }
+    snprintf(request, sizeof request, "%s:%llu", client->session, (unsigned long long)seat->request);
+    body.session = client->session;
+    body.request = request;
+    body.kind = seat->kind;
+    body.production = (char *)seat->production;
+    body.n_pools = seat->pool_count;
+    body.pools = (char **)seat->pools;
+    body.wait = seat->kind != ENGENHO__SEAT_KIND__SEAT_KIND_NOTIFIED;
+    message.id = id_of(ID_ACQUIRE, seat->request);
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_ACQUIRE;
+    message.acquire = &body;
+    send_message(client, &message);
+}
+
+void licence_client_release(struct licence_client *client, const struct seat *seat)
+{
+    char request[128];
     Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
     Engenho__Release body = ENGENHO__RELEASE__INIT;
-    char request[REQUEST_TEXT_BYTES];
-    request_text(client, seat->request, request);
+    if (!client->registered) {
+        return; /* what is not held when the session is resumed is freed then */
+    }
+    snprintf(request, sizeof request, "%s:%llu", client->session, (unsigned long long)seat->request);
     body.session = client->session;
     body.request = request;
     body.token = seat->token;
+    message.id = id_of(ID_RELEASE, seat->request);
     message.body_case = ENGENHO__TO_LICENSOR__BODY_RELEASE;
     message.release = &body;
     send_message(client, &message);
@@ -298,411 +486,36 @@ void licence_client_waived(struct licence_client *client, const char *pool)
     while (i < client->waived_count && strcmp(client->waived[i].pool, pool) != 0) {
         i++;
     }
+    if (i == POOLS_MAX) {
+        return;
+    }
     if (i == client->waived_count) {
-        if (i == POOLS_WAIVED_MAX) {
-            return; /* statistics of a 65th pool within one heartbeat */
-        }
         client->waived_count++;
-        snprintf(client->waived[i].pool, sizeof client->waived[i].pool, "%s", pool);
         client->waived[i].count = 0;
+        snprintf(client->waived[i].pool, sizeof client->waived[i].pool, "%s", pool);
     }
     client->waived[i].count++;
 }
 
-static void send_heartbeat(struct licence_client *client, int64_t now_us)
+bool licence_client_registered(const struct licence_client *client)
 {
-    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
-    Engenho__Heartbeat body = ENGENHO__HEARTBEAT__INIT;
-    Engenho__WaivedCount counts[POOLS_WAIVED_MAX], *list[POOLS_WAIVED_MAX];
-    for (size_t i = 0; i < client->waived_count; i++) {
-        engenho__waived_count__init(&counts[i]);
-        counts[i].pool = client->waived[i].pool;
-        counts[i].count = client->waived[i].count;
-        list[i] = &counts[i];
-    }
-    body.session = client->session;
-    body.highest_op = client->highest_op;
-    body.n_waived = client->waived_count;
-    body.waived = list;
-    message.body_case = ENGENHO__TO_LICENSOR__BODY_HEARTBEAT;
-    message.heartbeat = &body;
-    client->heartbeat_sent_us = now_us;
-    client->heartbeat_due_us = now_us + client->heartbeat_us;
-    client->heartbeat_id = send_message(client, &message);
-    client->waived_count = 0;
+    return client->registered;
 }
 
-static void take_registered(struct licence_client *client, const Engenho__Registered *registered)
+void licence_client_confirm(struct licence_client *client)
 {
-    bool resumed = client->session[0] != '\0' && !strcmp(client->session, registered->session);
-    snprintf(client->session, sizeof client->session, "%s", registered->session);
-    client->lease_us = registered->lease_us;
-    client->heartbeat_us = registered->heartbeat_us;
-    client->leased_until_us = client->heartbeat_sent_us + client->lease_us;
-    client->heartbeat_due_us = clock_mono_us() + client->heartbeat_us;
-    client->interpreters = registered->interpreters;
-    client->productions = registered->productions;
-    client->state = LICENCE_LICENSED;
-    client->backoff_us = RECONNECT_US_MIN;
-    client->reason[0] = '\0';
-    if (!resumed) {
-        /* Requests of another session: the core asks anew for what it still wants. */
-        while (!TAILQ_EMPTY(&client->asked)) {
-            free_asked(client, TAILQ_FIRST(&client->asked));
-        }
-    }
-    client->callbacks.registered(client->context, registered, resumed);
-    struct asked *asked;
-    TAILQ_FOREACH (asked, &client->asked, next) {
-        if (resumed) {
-            send_acquire(client, asked);
-        }
+    client->registered = false;
+    if (client->connected) {
+        register_now(client);
     }
 }
 
-static void take_heartbeat(struct licence_client *client, const Engenho__HeartbeatAnswer *answer)
+bool licence_client_may_start(const struct licence_client *client, int64_t now_us)
 {
-    client->leased_until_us = client->heartbeat_sent_us + client->lease_us;
-    client->heartbeat_id = 0;
-    if (answer->reclaim) {
-        send_register(client);
-        return;
-    }
-    if (answer->interpreters != 0 && (answer->interpreters != client->interpreters ||
-                                      answer->productions != client->productions)) {
-        client->interpreters = answer->interpreters;
-        client->productions = answer->productions;
-        client->callbacks.limits(client->context, client->interpreters, client->productions);
-    }
-    for (size_t i = 0; i < answer->n_waited_pools; i++) {
-        client->callbacks.waited(client->context, answer->waited_pools[i]);
-    }
-}
-
-static void take_granted(struct licence_client *client, const Engenho__Granted *granted)
-{
-    uint64_t number = request_number(client, granted->request);
-    struct asked *asked = find_asked(client, number);
-    if (number == 0) {
-        return; /* of another session: freed with it */
-    }
-    if (asked != NULL) {
-        free_asked(client, asked);
-    }
-    client->callbacks.granted(client->context, granted, number);
-}
-
-/* The session is gone (its lease ran out, or an operator ended it): a new one. */
-static void start_over(struct licence_client *client)
-{
-    client->session[0] = '\0';
-    client->leased_until_us = 0;
-    send_register(client);
-}
-
-static void take_refused_registration(struct licence_client *client,
-                                      const Engenho__Refused *refused)
-{
-    if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION &&
-        client->session[0] != '\0') {
-        start_over(client);
-        return;
-    }
-    client->state = LICENCE_REFUSED;
-    client->register_id = 0;
-    client->act_us =
-        clock_mono_us() + (refused->retry_after_us > 0 ? refused->retry_after_us : REFUSED_US);
-    say_refused(client, refused->text);
-}
-
-static void take_refused_seat(struct licence_client *client, struct asked *asked,
-                              const Engenho__Refused *refused)
-{
-    int64_t now_us = clock_mono_us();
-    switch (refused->reason) {
-    case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION:
-        start_over(client);
-        break;
-    case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_POOL:
-    case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_BAD_REQUEST:
-    case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE:
-        asked->again_us = now_us + SEAT_NEVER_US;
-        client->callbacks.seat_refused(client->context, asked->number, refused->text);
-        break;
-    default:
-        asked->again_us =
-            now_us + (refused->retry_after_us > 0 ? refused->retry_after_us : SEAT_AGAIN_US);
-        break;
-    }
-}
-
-static void take_refused(struct licence_client *client, uint64_t id,
-                         const Engenho__Refused *refused)
-{
-    struct asked *asked;
-    if (id != 0 && id == client->register_id) {
-        take_refused_registration(client, refused);
-        return;
-    }
-    if (id != 0 && id == client->heartbeat_id) {
-        client->heartbeat_id = 0;
-        if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION) {
-            start_over(client);
-        }
-        return;
-    }
-    TAILQ_FOREACH (asked, &client->asked, next) {
-        if (asked->sent_id == id) {
-            take_refused_seat(client, asked, refused);
-            return;
-        }
-    }
-}
-
-static void take_waiting(struct licence_client *client, const Engenho__Waiting *waiting)
-{
-    struct asked *asked = find_asked(client, request_number(client, waiting->request));
-    if (asked != NULL) {
-        asked->waiting = true;
-    }
-}
-
-static void finish_goodbye(struct licence_client *client)
-{
-    void (*gone)(void *context) = client->gone;
-    client->gone = NULL;
-    client->gone_us = 0;
-    client->goodbye_id = 0;
-    client->session[0] = '\0';
-    if (gone != NULL) {
-        gone(client->gone_context);
-    }
-}
-
-static void take(struct licence_client *client, const Engenho__FromLicensor *message)
-{
-    if (message->highest_op > client->highest_op) {
-        client->highest_op = message->highest_op;
-    }
-    if (client->goodbye_id != 0 && message->id == client->goodbye_id) {
-        finish_goodbye(client);
-        return;
-    }
-    if (message->refused != NULL) {
-        take_refused(client, message->id, message->refused);
-        return;
-    }
-    switch (message->body_case) {
-    case ENGENHO__FROM_LICENSOR__BODY_REGISTERED:
-        take_registered(client, message->registered);
-        break;
-    case ENGENHO__FROM_LICENSOR__BODY_HEARTBEAT:
-        take_heartbeat(client, message->heartbeat);
-        break;
-    case ENGENHO__FROM_LICENSOR__BODY_GRANTED:
-        take_granted(client, message->granted);
-        break;
-    case ENGENHO__FROM_LICENSOR__BODY_WAITING:
-        take_waiting(client, message->waiting);
-        break;
-    case ENGENHO__FROM_LICENSOR__BODY_NOTICE:
-        for (size_t i = 0; i < message->notice->n_waited_pools; i++) {
-            client->callbacks.waited(client->context, message->notice->waited_pools[i]);
-        }
-        break;
-    default:
-        break; /* an answer to nothing that we asked, or of a newer licensor */
-    }
-}
-
-static void on_read(struct bufferevent *connection, void *context)
-{
-    struct licence_client *client = context;
-    struct evbuffer *input = bufferevent_get_input(connection);
-    while (client->connection == connection) {
-        size_t bytes = evbuffer_get_length(input), payload_bytes, frame_bytes;
-        const uint8_t *payload, *data = evbuffer_pullup(input, -1);
-        int got = bytes == 0 ? 0
-                             : frame_next(data, bytes, FRAME_BYTES_MAX, &payload, &payload_bytes,
-                                          &frame_bytes);
-        if (got == 0) {
-            return;
-        }
-        Engenho__FromLicensor *message =
-            got < 0 ? NULL : engenho__from_licensor__unpack(NULL, payload_bytes, payload);
-        if (message == NULL) {
-            disconnect(client, "sends what is not its protocol: is it the licensor's port?");
-            return;
-        }
-        evbuffer_drain(input, frame_bytes);
-        take(client, message);
-        engenho__from_licensor__free_unpacked(message, NULL);
-    }
-}
-
-static void on_event(struct bufferevent *connection, short events, void *context)
-{
-    struct licence_client *client = context;
-    if (events & BEV_EVENT_CONNECTED) {
-        int one = 1;
-        setsockopt(bufferevent_getfd(connection), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        client->connected = true;
-        send_register(client);
-        tick_soon(client);
-    } else if (events & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
-        int code = EVUTIL_SOCKET_ERROR();
-        disconnect(client, events & BEV_EVENT_EOF ? "closed the connection"
-                                                  : evutil_socket_error_to_string(code));
-    }
-}
-
-static void connect_now(struct licence_client *client)
-{
-    client->act_us = 0;
-    client->connection = bufferevent_socket_new(client->base, -1, BEV_OPT_CLOSE_ON_FREE);
-    bufferevent_setcb(client->connection, on_read, NULL, on_event, client);
-    bufferevent_enable(client->connection, EV_READ | EV_WRITE);
-    client->heartbeat_sent_us = clock_mono_us();
-    /* A failure that is known at once comes through on_event, too. */
-    if (bufferevent_socket_connect_hostname(client->connection, NULL, AF_UNSPEC,
-                                            client->address.host, client->address.port) != 0 &&
-        client->connection != NULL) {
-        disconnect(client, "can't be reached");
-    }
-}
-
-static void act(struct licence_client *client, int64_t now_us)
-{
-    struct asked *asked;
-    if (client->connection == NULL) {
-        if (now_us >= client->act_us) {
-            connect_now(client);
-        }
-        return;
-    }
-    bool waits =
-        !client->connected || client->state == LICENCE_REGISTERING || client->heartbeat_id != 0;
-    if (waits && now_us - client->heartbeat_sent_us > ANSWER_US) {
-        disconnect(client, "does not answer");
-        return;
-    }
-    if (client->state == LICENCE_REFUSED && now_us >= client->act_us) {
-        send_register(client);
-    }
-    if (client->state != LICENCE_LICENSED) {
-        return;
-    }
-    if (now_us >= client->heartbeat_due_us && client->heartbeat_id == 0) {
-        send_heartbeat(client, now_us);
-    }
-    TAILQ_FOREACH (asked, &client->asked, next) {
-        if (asked->again_us != 0 && now_us >= asked->again_us) {
-            send_acquire(client, asked);
-        }
-    }
-}
-
-static void on_tick(evutil_socket_t fd, short events, void *context)
-{
-    struct licence_client *client = context;
-    int64_t now_us = clock_mono_us();
-    (void)fd;
-    (void)events;
-    act(client, now_us);
-    event_add(client->tick, &(struct timeval){.tv_usec = 100000});
-    if (client->gone_us != 0 && (now_us >= client->gone_us || client->connection == NULL)) {
-        finish_goodbye(client); /* may free the client */
-    }
-}
-
-struct licence_client *licence_client_new(struct event_base *base,
-                                          const struct licence_options *options,
-                                          const struct licence_callbacks *callbacks, void *context,
-                                          struct error *error)
-{
-    struct address address;
-    if (address_parse(options->address, &address, error) != 0) {
-        return NULL;
-    }
-    struct licence_client *client = memory_new(1, sizeof *client);
-    client->base = base;
-    client->options = *options;
-    client->callbacks = *callbacks;
-    client->context = context;
-    client->address = address;
-    client->backoff_us = RECONNECT_US_MIN;
-    TAILQ_INIT(&client->asked);
-    if (gethostname(client->host, sizeof client->host - 1) != 0) {
-        snprintf(client->host, sizeof client->host, "unknown");
-    }
-    snprintf(client->reason, sizeof client->reason, "the licensor at %s has not answered yet",
-             options->address);
-    client->tick = event_new(base, -1, 0, on_tick, client);
-    tick_soon(client);
-    return client;
-}
-
-void licence_client_free(struct licence_client *client)
-{
-    if (client == NULL) {
-        return;
-    }
-    while (!TAILQ_EMPTY(&client->asked)) {
-        free_asked(client, TAILQ_FIRST(&client->asked));
-    }
-    if (client->connection != NULL) {
-        bufferevent_free(client->connection);
-    }
-    event_free(client->tick);
-    free(client);
-}
-
-enum licence_state licence_client_state(const struct licence_client *client)
-{
-    return client->state;
-}
-
-const char *licence_client_reason(const struct licence_client *client)
-{
-    return client->reason;
-}
-
-bool licence_client_may_start(const struct licence_client *client)
-{
-    return client->session[0] != '\0' && client->goodbye_id == 0 &&
-           clock_mono_us() < client->leased_until_us - LEASE_MARGIN_US;
+    return client->session != NULL && (client->store_down || now_us < client->alive_us + client->lease_us - MARGIN_US);
 }
 
 const char *licence_client_session(const struct licence_client *client)
 {
-    return client->session;
-}
-
-void licence_client_renew(struct licence_client *client)
-{
-    if (client->connected) {
-        start_over(client);
-    } else {
-        client->session[0] = '\0';
-        client->leased_until_us = 0;
-    }
-}
-
-void licence_client_goodbye(struct licence_client *client, void (*done)(void *context),
-                            void *context)
-{
-    client->gone = done;
-    client->gone_context = context;
-    client->gone_us = clock_mono_us() + GOODBYE_US;
-    if (client->session[0] == '\0' || !client->connected) {
-        client->gone_us = 1; /* at the next tick: there is nobody to say it to */
-        tick_soon(client);
-        return;
-    }
-    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
-    Engenho__Goodbye body = ENGENHO__GOODBYE__INIT;
-    body.session = client->session;
-    message.body_case = ENGENHO__TO_LICENSOR__BODY_GOODBYE;
-    message.goodbye = &body;
-    client->goodbye_id = send_message(client, &message);
+    return client->session ? client->session : "";
 }

@@ -42,14 +42,16 @@ static Engenho__Ordering resolve_ordering(const Engenho__Production *definition,
     return ENGENHO__ORDERING__ORDERING_KEY;
 }
 
-static void read_definition(struct production *production, const Engenho__Production *definition, bool epm_method)
+static void read_definition(struct production *production, const Engenho__Production *definition,
+                            bool epm_method)
 {
     production->started_us = definition->started_us;
     production->ordering = resolve_ordering(definition, epm_method);
-    production->retry = (struct retry_policy){.retries = definition->retries, .wait_us = definition->retry_wait_us};
+    production->retry =
+        (struct retry_policy){.retries = definition->retries, .wait_us = definition->retry_wait_us};
     production->abort_on_new_event = definition->abort_on_new_event;
-    production->stateful =
-        (definition->state || epm_method) && production->ordering != ENGENHO__ORDERING__ORDERING_NONE;
+    production->stateful = (definition->state || epm_method) &&
+                           production->ordering != ENGENHO__ORDERING__ORDERING_NONE;
     production->keeps_state = production->stateful || production->abort_on_new_event;
     production->breaker_failures = definition->breaker_failures;
     production->seat_kind = definition->seat_kind == ENGENHO__SEAT_KIND__SEAT_KIND_DEFAULT
@@ -82,7 +84,8 @@ struct production *production_new(const struct production_options *options, stru
     production->when = when;
     production->name = memory_copy_text(options->name);
     production->application = memory_copy_text(options->application_name);
-    production->package = memory_copy_text(options->application != NULL ? options->application->package : "");
+    production->package =
+        memory_copy_text(options->application != NULL ? options->application->package : "");
     production->generation = options->generation;
     production->active_version = options->active_version;
     production->forget = options->forget;
@@ -113,6 +116,7 @@ void production_drop(struct production *production)
         if (production->forget != NULL) {
             production->forget(production->forget_context, code);
         }
+        free(code->account);
         free(code);
     }
     for (size_t i = 0; i < production->pool_count; i++) {

@@ -165,11 +165,14 @@ void seats_free_lingering(struct seats *seats, const char *pool)
     }
 }
 
-void seats_lost(struct seats *seats)
+void seats_lost(struct seats *seats, uint64_t token)
 {
     struct seat *following;
     for (struct seat *seat = seats->first; seat != NULL; seat = following) {
         following = seat->next;
+        if (token != 0 && seat->token != token) {
+            continue;
+        }
         if (seat->state == SEAT_LINGERING) {
             set_state(seats, seat, SEAT_NONE);
         } else {
