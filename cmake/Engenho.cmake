@@ -33,6 +33,11 @@ endif()
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(ENGENHO_BIN ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 
+# Our C, and only ours, is compiled with the names of common/banned.h poisoned.
+function(engenho_ban_names name)
+  target_compile_options(${name} PRIVATE -include ${CMAKE_SOURCE_DIR}/common/banned.h)
+endfunction()
+
 # engenho_library(NAME SOURCES... LINKS libraries...): a static library whose headers are included as "folder/x.h".
 # Arrows point one way: main -> edges -> core -> common, proto. A *_core links only common and proto.
 function(engenho_library name)
@@ -40,6 +45,7 @@ function(engenho_library name)
   add_library(${name} STATIC ${arg_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${arg_LINKS})
+  engenho_ban_names(${name})
   if(name MATCHES "_core$")
     foreach(link IN LISTS arg_LINKS)
       if(NOT link MATCHES "^(common|proto)$")
@@ -55,6 +61,7 @@ function(engenho_program name)
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  engenho_ban_names(${name})
 endfunction()
 
 # engenho_test(NAME SOURCES... LINKS libraries...): a cmocka program, run by ctest.
@@ -63,6 +70,7 @@ function(engenho_test name)
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LINKS} cmocka)
+  engenho_ban_names(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

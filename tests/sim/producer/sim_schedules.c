@@ -220,7 +220,7 @@ static void tick(int shard)
      * anew or as it is. */
     while (schedule_book_pop(world.book[replica], wall(replica), &firing)) {
         flight = &world.flight[firing.shard];
-        int number = atoi(firing.production + 1);
+        int number = (int)strtol(firing.production + 1, NULL, 10);
         CHECK(world.owner[firing.shard] == replica, "fires in a shard of another");
         CHECK(flight->count < FLIGHT_MAX, "a production is in flight twice");
         flight->now_us = wall(replica);
