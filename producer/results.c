@@ -42,6 +42,7 @@ static void on_caught_up(void *context, const char *topic, int32_t partition)
     (void)topic;
     (void)partition;
     if (--results->behind == 0) {
+        results_store_merge(results->store);
         log_info("results read",
                  LOG_INT("in_memory", (int64_t)results_store_count(results->store)));
     }

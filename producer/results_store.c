@@ -169,6 +169,31 @@ void results_store_add(struct results_store *store, int32_t partition, int64_t o
     engenho__result__free_unpacked(result, NULL);
 }
 
+void results_store_merge(struct results_store *store)
+{
+    struct entry *merged = memory_new(store->count_max, sizeof *merged);
+    size_t at[RESULTS_PARTITIONS_MAX] = {0}; /* where the next entry of each partition is sought */
+    for (size_t filled = 0; filled < store->count; filled++) {
+        const struct entry *first = NULL;
+        for (int32_t partition = 0; partition < store->partitions_count; partition++) {
+            while (at[partition] < store->count &&
+                   entry_at(store, at[partition])->partition != partition) {
+                at[partition]++;
+            }
+            const struct entry *next =
+                at[partition] < store->count ? entry_at(store, at[partition]) : NULL;
+            if (next != NULL && (first == NULL || next->end_us < first->end_us)) {
+                first = next;
+            }
+        }
+        merged[filled] = *first;
+        at[first->partition]++;
+    }
+    free(store->ring);
+    store->ring = merged;
+    store->head = 0;
+}
+
 bool results_match(const struct results_query *query, const Engenho__Result *result)
 {
     return (query->production == NULL || strcmp(query->production, result->production) == 0) &&

@@ -58,6 +58,12 @@ void results_store_add(struct results_store *store, int32_t partition, int64_t o
                        const void *packed, size_t bytes);
 
 /*
+ * What was read partition by partition is put in the order of its end times; within a partition the
+ * order stays, as cursors need it. Once, when what was there at the start has been added.
+ */
+void results_store_merge(struct results_store *store);
+
+/*
  * Calls `visit` (oldest first) for what matches. *ret_next (may be NULL): the cursor behind what
  * was visited. Returns how many.
  */

@@ -159,6 +159,28 @@ static void the_same_offset_twice_and_garbage_change_nothing(void **state)
     results_store_free(store);
 }
 
+static void partitions_read_one_after_the_other_are_merged_by_time(void **state)
+{
+    (void)state;
+    struct results_store *store = store_of(5, 1000000);
+    struct results_cursor cursor;
+    static const int offsets[] = {0, 3, 9};
+    for (size_t i = 0; i < 3; i++) {
+        add(store, 1, offsets[i], "p", 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        add(store, 0, 2 + 2 * i, "p", 1); /* two of partition 1 have to go: the ring turns */
+    }
+    results_store_merge(store);
+    assert_string_equal(ask(store, (struct results_query){.limit = 9}, NULL), "2 4 6 8 9");
+    add(store, 0, 20, "p", 1);
+    assert_string_equal(ask(store, (struct results_query){.limit = 2}, &cursor), "4 6");
+    struct results_cursor after = cursor;
+    assert_string_equal(ask(store, (struct results_query){.limit = 9, .after = &after}, NULL),
+                        "8 9 20");
+    results_store_free(store);
+}
+
 /* Against a list that keeps everything. */
 static void it_answers_as_a_plain_list_does(void **state)
 {
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(the_oldest_go_at_either_bound_and_the_store_says_what_it_lacks),
         cmocka_unit_test(what_was_not_loaded_at_the_start_is_known_to_be_missing),
         cmocka_unit_test(the_same_offset_twice_and_garbage_change_nothing),
+        cmocka_unit_test(partitions_read_one_after_the_other_are_merged_by_time),
         cmocka_unit_test(it_answers_as_a_plain_list_does),
         cmocka_unit_test(only_json_is_taken_for_json),
     };
