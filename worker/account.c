@@ -16,17 +16,19 @@ static const char *outcome_label(Engenho__Outcome outcome)
 }
 
 /* Series that every execution needs are looked up once for each trigger kind and outcome. */
-static struct metric *executions_of(struct service *service, Engenho__TriggerKind kind, Engenho__Outcome outcome)
+static struct metric *executions_of(struct service *service, Engenho__TriggerKind kind,
+                                    Engenho__Outcome outcome)
 {
     static struct metric *known[8][8];
-    struct metric **place = (unsigned)kind < 8 && (unsigned)outcome < 8 ? &known[kind][outcome] : NULL;
+    struct metric **place =
+        (unsigned)kind < 8 && (unsigned)outcome < 8 ? &known[kind][outcome] : NULL;
     if (place != NULL && *place != NULL) {
         return *place;
     }
-    struct metric *metric =
-        metrics_series(service->metrics, "engenho_executions_total",
-                       METRIC_VALUES(service->config->agent, label_of(&engenho__trigger_kind__descriptor, kind),
-                                     outcome_label(outcome)));
+    struct metric *metric = metrics_series(
+        service->metrics, "engenho_executions_total",
+        METRIC_VALUES(service->config->agent, label_of(&engenho__trigger_kind__descriptor, kind),
+                      outcome_label(outcome)));
     if (place != NULL) {
         *place = metric;
     }
@@ -65,12 +67,14 @@ static struct code_account *account_of(struct service *service, struct code *cod
                                   METRIC_VALUES(agent, script, version));
     account->count = metrics_series(service->metrics, "engenho_script_duration_seconds_count",
                                     METRIC_VALUES(agent, script, version));
-    account->last_success = metrics_series(service->metrics, "engenho_script_last_success_timestamp_seconds",
-                                           METRIC_VALUES(agent, script, version));
+    account->last_success =
+        metrics_series(service->metrics, "engenho_script_last_success_timestamp_seconds",
+                       METRIC_VALUES(agent, script, version));
     return account;
 }
 
-static void count_script(struct service *service, const struct execution *execution, const Engenho__Finished *finished)
+static void count_script(struct service *service, const struct execution *execution,
+                         const Engenho__Finished *finished)
 {
     struct code_account *account = account_of(service, execution->code);
     unsigned outcome = (unsigned)finished->outcome;
@@ -78,10 +82,10 @@ static void count_script(struct service *service, const struct execution *execut
         if (account->outcomes[outcome] == NULL) {
             char version[32];
             snprintf(version, sizeof version, "%llu", (unsigned long long)execution->code->version);
-            account->outcomes[outcome] =
-                metrics_series(service->metrics, "engenho_script_executions_total",
-                               METRIC_VALUES(service->config->agent, execution->production->application, version,
-                                             outcome_label(finished->outcome)));
+            account->outcomes[outcome] = metrics_series(
+                service->metrics, "engenho_script_executions_total",
+                METRIC_VALUES(service->config->agent, execution->production->application, version,
+                              outcome_label(finished->outcome)));
         }
         metric_add(account->outcomes[outcome], 1);
     }
@@ -92,34 +96,43 @@ static void count_script(struct service *service, const struct execution *execut
     if (finished->outcome == ENGENHO__OUTCOME__OUTCOME_SUCCEEDED) {
         metric_set(account->last_success, (double)finished->end_us / 1e6);
     } else if (retry_is_failure(finished->outcome)) {
-        metric_add(metrics_series(service->metrics, "engenho_script_exceptions_total",
-                                  METRIC_VALUES(service->config->agent, execution->production->application,
-                                                finished->error_class)), 1);
+        metric_add(
+            metrics_series(service->metrics, "engenho_script_exceptions_total",
+                           METRIC_VALUES(service->config->agent, execution->production->application,
+                                         finished->error_class)),
+            1);
     }
 }
 
-static void port_ended(void *context, const struct execution *execution, const Engenho__Finished *finished,
-                       enum retry_verdict verdict)
+static void port_ended(void *context, const struct execution *execution,
+                       const Engenho__Finished *finished, enum retry_verdict verdict)
 {
     struct service *service = context;
     const char *agent = service->config->agent;
     metric_add(executions_of(service, execution->kind, finished->outcome), 1);
     if (finished->start_us > 0) {
-        metric_observe(durations_of(service, execution->kind), (double)(finished->end_us - finished->start_us) / 1e6);
+        metric_observe(durations_of(service, execution->kind),
+                       (double)(finished->end_us - finished->start_us) / 1e6);
     }
     count_script(service, execution, finished);
     if (execution->waived && service->licence != NULL) {
-        licence_client_waived(service->licence, execution->own_seat ? execution->own_seat->pool : execution->holder->seat.pool);
+        licence_client_waived(service->licence, execution->own_seat ? execution->own_seat->pool
+                                                                    : execution->holder->seat.pool);
     }
     if (verdict == RETRY_AGAIN) {
-        metric_add(metrics_series(service->metrics, "engenho_retries_total", METRIC_VALUES(agent)), 1);
-        metric_observe(metrics_series(service->metrics, "engenho_retry_delay_seconds", METRIC_VALUES(agent)),
-                       (double)execution->production->retry.wait_us / 1e6);
+        metric_add(metrics_series(service->metrics, "engenho_retries_total", METRIC_VALUES(agent)),
+                   1);
+        metric_observe(
+            metrics_series(service->metrics, "engenho_retry_delay_seconds", METRIC_VALUES(agent)),
+            (double)execution->production->retry.wait_us / 1e6);
     } else if (verdict == RETRY_DEAD_LETTER) {
-        metric_add(metrics_series(service->metrics, "engenho_dlq_messages_total", METRIC_VALUES(agent, "execution")), 1);
+        metric_add(metrics_series(service->metrics, "engenho_dlq_messages_total",
+                                  METRIC_VALUES(agent, "execution")),
+                   1);
         log_warn("execution failed for good: dead letter", LOG_TEXT("execution", execution->id),
-                 LOG_TEXT("production", execution->production->name), LOG_INT("attempt", execution->attempt),
-                 LOG_TEXT("class", finished->error_class), LOG_TEXT("reason", finished->error));
+                 LOG_TEXT("production", execution->production->name),
+                 LOG_INT("attempt", execution->attempt), LOG_TEXT("class", finished->error_class),
+                 LOG_TEXT("reason", finished->error));
     }
 }
 
@@ -127,7 +140,8 @@ static void port_dead_letter(void *context, const struct record *record, const c
 {
     struct service *service = context;
     metric_add(metrics_series(service->metrics, "engenho_dlq_messages_total",
-                              METRIC_VALUES(service->config->agent, "undecodable")), 1);
+                              METRIC_VALUES(service->config->agent, "undecodable")),
+               1);
     log_warn("record can't be worked on: dead letter", LOG_TEXT("topic", record->lane->topic),
              LOG_INT("partition", record->lane->partition), LOG_INT("offset", record->offset),
              LOG_BOOL("later", record->from_later), LOG_TEXT("reason", reason));
@@ -136,8 +150,8 @@ static void port_dead_letter(void *context, const struct record *record, const c
 static void port_held(void *context, const struct holder *holder, const char *reason)
 {
     (void)context;
-    log_error("production stopped; its backlog is kept", LOG_TEXT("production", holder->production->name),
-              LOG_TEXT("reason", reason));
+    log_error("production stopped; its backlog is kept",
+              LOG_TEXT("production", holder->production->name), LOG_TEXT("reason", reason));
 }
 
 static void port_lost(void *context, const struct emit *emit)
@@ -157,7 +171,8 @@ void account_fill_port(struct engine_port *port)
 
 static void set(struct service *service, const char *name, double value)
 {
-    metric_set(metrics_series(service->metrics, name, METRIC_VALUES(service->config->agent)), value);
+    metric_set(metrics_series(service->metrics, name, METRIC_VALUES(service->config->agent)),
+               value);
 }
 
 static void scrape_lane(struct service *service, const struct lane_io *io)
@@ -165,8 +180,10 @@ static void scrape_lane(struct service *service, const struct lane_io *io)
     char partition[16];
     snprintf(partition, sizeof partition, "%d", io->partition);
     const char *const *values = METRIC_VALUES(service->config->agent, io->lane->topic, partition);
-    metric_set(metrics_series(service->metrics, "engenho_kafka_committed_offset", values), (double)io->lane->committed);
-    metric_set(metrics_series(service->metrics, "engenho_kafka_position", values), (double)io->lane->input.cursor);
+    metric_set(metrics_series(service->metrics, "engenho_kafka_committed_offset", values),
+               (double)io->lane->committed);
+    metric_set(metrics_series(service->metrics, "engenho_kafka_position", values),
+               (double)io->lane->input.cursor);
 }
 
 void account_scrape(void *context)
@@ -176,8 +193,7 @@ void account_scrape(void *context)
     const struct holder *holder, *following;
     unsigned lanes = 0, waiting = 0, held = 0;
     size_t queued = 0;
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         lanes++;
         queued += io->input.queue != NULL ? rd_kafka_queue_length(io->input.queue) : 0;
         scrape_lane(service, io);

@@ -1,6 +1,7 @@
 /*
- * The worker's view of the catalog: definitions as the log gives them, resolved into productions of this agent for the engine,
- * and the codes that interpreters load. What did not change keeps its production, so that its code stays loaded.
+ * The worker's view of the catalog: definitions as the log gives them, resolved into productions of
+ * this agent for the engine, and the codes that interpreters load. What did not change keeps its
+ * production, so that its code stays loaded.
  */
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +22,7 @@ struct entry {
     Engenho__Definition *definition;
     uint64_t generation;
     UT_hash_handle hh;
-    char key[];              /* kind/name */
+    char key[]; /* kind/name */
 };
 
 /* What a production was made from: the same again makes the same. */
@@ -31,7 +32,7 @@ struct made {
     struct production *result; /* one reference; NULL: it can't be made */
     bool seen;
     UT_hash_handle hh;
-    char name[];             /* as the holder's: p/... or d/... */
+    char name[]; /* as the holder's: p/... or d/... */
 };
 
 /* The edge's side of a code. */
@@ -39,17 +40,18 @@ struct code_io {
     struct pool_code pool;
     struct code *code;
     Engenho__Load load;
-    Engenho__Parameter **parameters, **session_parameters; /* borrowed from `application` and `production` */
-    Engenho__Definition *application, *production;  /* owned copies; production may be NULL */
+    /* borrowed from `application` and `production` */
+    Engenho__Parameter **parameters, **session_parameters;
+    Engenho__Definition *application, *production; /* owned copies; production may be NULL */
     char *directory, *main;
-    UT_hash_handle hh;       /* by pool.number */
+    UT_hash_handle hh; /* by pool.number */
 };
 
 /* A package's content that is not in the cache, or was not. */
 struct content {
     struct catalog_view *view;
     bool asked;
-    char *failure;           /* why it can't be had; NULL: nothing is wrong so far */
+    char *failure; /* why it can't be had; NULL: nothing is wrong so far */
     UT_hash_handle hh;
     uint8_t sha256[PACKAGE_SHA256_BYTES];
 };
@@ -97,7 +99,8 @@ void catalog_view_record(struct catalog_view *view, const rd_kafka_message_t *me
     if (message->payload != NULL) {
         definition = engenho__definition__unpack(NULL, message->len, message->payload);
         if (definition == NULL) {
-            log_error("a record of the catalog is no definition; it is passed over", LOG_INT("offset", message->offset));
+            log_error("a record of the catalog is no definition; it is passed over",
+                      LOG_INT("offset", message->offset));
             return;
         }
     }
@@ -128,10 +131,12 @@ static uint64_t active_version(const Engenho__Package *package)
     if (package == NULL || package->n_versions == 0) {
         return 0;
     }
-    return package->active != 0 ? package->active : package->versions[package->n_versions - 1]->version;
+    return package->active != 0 ? package->active
+                                : package->versions[package->n_versions - 1]->version;
 }
 
-static const Engenho__PackageVersion *find_version(struct catalog_view *view, const char *name, uint64_t version)
+static const Engenho__PackageVersion *find_version(struct catalog_view *view, const char *name,
+                                                   uint64_t version)
 {
     const Engenho__Package *package = find_package(view, name);
     for (size_t i = 0; package != NULL && i < package->n_versions; i++) {
@@ -157,8 +162,12 @@ static void on_fetched(void *context, const char *folder, bool again, const char
     service_wake(content->view->service);
 }
 
-/* The folder of a version, or NULL: then it is fetched, or *ret_failure (borrowed) says why it never will be. */
-static const char *want_content(struct catalog_view *view, const Engenho__PackageVersion *version, const char **ret_failure)
+/*
+ * The folder of a version, or NULL: then it is fetched, or *ret_failure (borrowed) says why it
+ * never will be.
+ */
+static const char *want_content(struct catalog_view *view, const Engenho__PackageVersion *version,
+                                const char **ret_failure)
 {
     *ret_failure = NULL;
     if (version->sha256.len != PACKAGE_SHA256_BYTES) {
@@ -198,10 +207,12 @@ static Engenho__Definition *copy(const Engenho__Definition *definition)
 }
 
 /* The application's parameters, overridden by those of the production with the same name. */
-static Engenho__Parameter **merge(Engenho__Parameter **own, size_t own_count, Engenho__Parameter **others,
-                                  size_t others_count, size_t *ret_count)
+static Engenho__Parameter **merge(Engenho__Parameter **own, size_t own_count,
+                                  Engenho__Parameter **others, size_t others_count,
+                                  size_t *ret_count)
 {
-    Engenho__Parameter **merged = memory_new(own_count + others_count + 1, sizeof(Engenho__Parameter *));
+    Engenho__Parameter **merged =
+        memory_new(own_count + others_count + 1, sizeof(Engenho__Parameter *));
     size_t count = 0;
     for (size_t i = 0; i < own_count; i++) {
         merged[count++] = own[i];
@@ -232,24 +243,29 @@ static void fill_load(struct code_io *io, const struct service *service)
     load->directory = io->directory;
     load->main = io->main;
     load->method = application->method;
-    io->parameters = merge(application->parameters, application->n_parameters, own ? own->parameters : NULL,
-                           own ? own->n_parameters : 0, &load->n_parameters);
+    io->parameters =
+        merge(application->parameters, application->n_parameters, own ? own->parameters : NULL,
+              own ? own->n_parameters : 0, &load->n_parameters);
     load->parameters = io->parameters;
     io->session_parameters =
-        merge(application->session_parameters, application->n_session_parameters, own ? own->session_parameters : NULL,
-              own ? own->n_session_parameters : 0, &load->n_session_parameters);
+        merge(application->session_parameters, application->n_session_parameters,
+              own ? own->session_parameters : NULL, own ? own->n_session_parameters : 0,
+              &load->n_session_parameters);
     load->session_parameters = io->session_parameters;
     load->state = production->stateful;
     load->range_us = own ? own->range_us : 0;
     load->process_interval_us = own ? own->process_interval_us : 0;
-    load->output_limit_bytes = production->output_limit_bytes ? production->output_limit_bytes
-                                                              : (uint32_t)service->config->output_limit_bytes;
+    load->output_limit_bytes = production->output_limit_bytes
+                                   ? production->output_limit_bytes
+                                   : (uint32_t)service->config->output_limit_bytes;
     load->package = production->package;
     load->package_version = io->code->version;
     io->pool.load = load;
-    io->pool.time_limit_us = production->time_limit_us ? production->time_limit_us : service->config->time_limit_us;
-    io->pool.memory_limit_bytes =
-        production->memory_limit_bytes ? production->memory_limit_bytes : (uint64_t)service->config->memory_limit_bytes;
+    io->pool.time_limit_us =
+        production->time_limit_us ? production->time_limit_us : service->config->time_limit_us;
+    io->pool.memory_limit_bytes = production->memory_limit_bytes
+                                      ? production->memory_limit_bytes
+                                      : (uint64_t)service->config->memory_limit_bytes;
 }
 
 static void free_code(struct code_io *io)
@@ -288,16 +304,16 @@ struct code *catalog_view_code(struct catalog_view *view, uint32_t number)
     return io != NULL ? io->code : NULL;
 }
 
-static void break_with(struct catalog_view *view, struct code *code, const char *error_class, const char *reason,
-                       const char *traceback)
+static void break_with(struct catalog_view *view, struct code *code, const char *error_class,
+                       const char *reason, const char *traceback)
 {
     struct service *service = view->service;
     struct production *production = code->production;
     char text[600];
     code->state = CODE_BROKEN;
     if (production->name[0] != '\0') {
-        snprintf(text, sizeof text, "package %s version %llu can't be loaded: %.300s: %.150s", production->package,
-                 (unsigned long long)code->version, error_class, reason);
+        snprintf(text, sizeof text, "package %s version %llu can't be loaded: %.300s: %.150s",
+                 production->package, (unsigned long long)code->version, error_class, reason);
         engine_hold(&service->engine, engine_holder(&service->engine, 'p', production->name), text);
         return;
     }
@@ -307,12 +323,14 @@ static void break_with(struct catalog_view *view, struct code *code, const char 
     finished.error = (char *)reason;
     finished.traceback = (char *)traceback;
     finished.not_retryable = true;
-    engine_fail_waiting(&service->engine, engine_holder(&service->engine, 'd', production->application), &finished);
+    engine_fail_waiting(&service->engine,
+                        engine_holder(&service->engine, 'd', production->application), &finished);
 }
 
 void catalog_view_break(struct catalog_view *view, struct code *code, const Engenho__Loaded *loaded)
 {
-    break_with(view, code, loaded->error_class[0] ? loaded->error_class : "PackageError", loaded->error, loaded->traceback);
+    break_with(view, code, loaded->error_class[0] ? loaded->error_class : "PackageError",
+               loaded->error, loaded->traceback);
 }
 
 /* Its package may be here by now, or never come. */
@@ -326,13 +344,17 @@ static void try_code(struct catalog_view *view, struct code_io *io)
     const char *package = code->production->package;
     const Engenho__PackageVersion *version = find_version(view, package, code->version);
     if (version == NULL) {
-        return; /* the catalog is behind, or it was deleted: what waits is looked at when the catalog changes */
+        /*
+         * the catalog is behind, or it was deleted: what waits is looked at when the catalog
+         * changes
+         */
+        return;
     }
     const char *failure, *folder = want_content(view, version, &failure);
     if (folder == NULL) {
         if (failure != NULL) {
-            log_error("package can't be had", LOG_TEXT("package", package), LOG_INT("version", (int64_t)code->version),
-                      LOG_TEXT("reason", failure));
+            log_error("package can't be had", LOG_TEXT("package", package),
+                      LOG_INT("version", (int64_t)code->version), LOG_TEXT("reason", failure));
             break_with(view, code, "PackageMissing", failure, "");
         }
         return;
@@ -351,7 +373,8 @@ static void port_want_code(void *context, struct code *code)
     struct service *service = context;
     struct catalog_view *view = service->catalog;
     struct code_io *io = memory_new(1, sizeof *io);
-    const struct entry *application = find_entry(view, "application", code->production->application);
+    const struct entry *application =
+        find_entry(view, "application", code->production->application);
     const struct entry *production = find_entry(view, "production", code->production->name);
     code->number = io->pool.number = ++view->numbers;
     code->edge = &io->pool; /* first member: what the runner hands to the pool */
@@ -387,28 +410,37 @@ static struct made *made_of(struct catalog_view *view, const char *name)
     return made;
 }
 
-/* Whether the method is one of EPM's: known once the package is unpacked; its source says so. *ret_known: false: not here yet. */
-static bool is_epm_method(struct catalog_view *view, const Engenho__Application *application, uint64_t version, bool *ret_known)
+/*
+ * Whether the method is one of EPM's: known once the package is unpacked; its source says so.
+ * *ret_known: false: not here yet.
+ */
+static bool is_epm_method(struct catalog_view *view, const Engenho__Application *application,
+                          uint64_t version, bool *ret_known)
 {
     const Engenho__PackageVersion *found = find_version(view, application->package, version);
-    const char *failure = NULL, *folder = found != NULL ? want_content(view, found, &failure) : NULL;
+    const char *failure = NULL,
+               *folder = found != NULL ? want_content(view, found, &failure) : NULL;
     *ret_known = folder != NULL || failure != NULL;
     return folder != NULL && package_scan_epm_method(folder, application->method);
 }
 
-static void make(struct catalog_view *view, char kind, const char *name, const struct entry *production,
-                 const struct entry *application, const char *application_name)
+static void make(struct catalog_view *view, char kind, const char *name,
+                 const struct entry *production, const struct entry *application,
+                 const char *application_name)
 {
     struct service *service = view->service;
     struct error error = {{0}};
     char key[NAME_BYTES_MAX + 3];
     snprintf(key, sizeof key, "%c/%s", kind, name);
     struct made *made = made_of(view, key);
-    const Engenho__Production *definition = production != NULL ? production->definition->production : NULL;
-    const Engenho__Application *spec = application != NULL ? application->definition->application : NULL;
+    const Engenho__Production *definition =
+        production != NULL ? production->definition->production : NULL;
+    const Engenho__Application *spec =
+        application != NULL ? application->definition->application : NULL;
     made->seen = true;
     uint64_t version = spec != NULL ? active_version(find_package(view, spec->package)) : 0;
-    bool known = true, epm_method = spec != NULL && version != 0 && is_epm_method(view, spec, version, &known);
+    bool known = true,
+         epm_method = spec != NULL && version != 0 && is_epm_method(view, spec, version, &known);
     bool started = definition == NULL || definition->started;
     bool held = definition != NULL && !started && definition->stopped_reason[0] != '\0';
     uint64_t generation = production != NULL ? production->generation : 0;
@@ -416,17 +448,24 @@ static void make(struct catalog_view *view, char kind, const char *name, const s
     if (spec == NULL || version == 0 || !known) {
         return; /* incomplete: looked at again when more of the catalog, or its package, is here */
     }
-    if (made->result != NULL && made->production == generation && made->application == application_generation &&
-        made->version == version && made->epm_method == epm_method) {
+    if (made->result != NULL && made->production == generation &&
+        made->application == application_generation && made->version == version &&
+        made->epm_method == epm_method) {
         return;
     }
-    struct production_options options = {.name = kind == 'p' ? name : "", .generation = generation,
-                                         .definition = definition, .application = spec,
-                                         .application_name = application_name, .active_version = version,
-                                         .epm_method = epm_method, .forget = on_forget, .forget_context = view};
+    struct production_options options = {.name = kind == 'p' ? name : "",
+                                         .generation = generation,
+                                         .definition = definition,
+                                         .application = spec,
+                                         .application_name = application_name,
+                                         .active_version = version,
+                                         .epm_method = epm_method,
+                                         .forget = on_forget,
+                                         .forget_context = view};
     struct production *result = production_new(&options, &error);
     if (result == NULL) {
-        log_error("production can't run", LOG_TEXT("production", name), LOG_TEXT("reason", error.text));
+        log_error("production can't run", LOG_TEXT("production", name),
+                  LOG_TEXT("reason", error.text));
         return;
     }
     production_drop(made->result);
@@ -438,21 +477,25 @@ static void make(struct catalog_view *view, char kind, const char *name, const s
     made->started = started;
     made->held = held;
     engine_define(&service->engine, engine_holder(&service->engine, kind, name), result,
-                  started ? HOLDER_STARTED : held ? HOLDER_HELD : HOLDER_STOPPED);
+                  started ? HOLDER_STARTED
+                  : held  ? HOLDER_HELD
+                          : HOLDER_STOPPED);
 }
 
 static void make_all(struct catalog_view *view)
 {
     struct entry *entry, *following;
-    HASH_ITER(hh, view->entries, entry, following)
-    {
+    HASH_ITER (hh, view->entries, entry, following) {
         const Engenho__Definition *definition = entry->definition;
-        if (definition->spec_case == ENGENHO__DEFINITION__SPEC_APPLICATION && name_is_valid(definition->name)) {
+        if (definition->spec_case == ENGENHO__DEFINITION__SPEC_APPLICATION &&
+            name_is_valid(definition->name)) {
             make(view, 'd', definition->name, NULL, entry, definition->name);
-        } else if (definition->spec_case == ENGENHO__DEFINITION__SPEC_PRODUCTION && name_is_valid(definition->name) &&
+        } else if (definition->spec_case == ENGENHO__DEFINITION__SPEC_PRODUCTION &&
+                   name_is_valid(definition->name) &&
                    !strcmp(definition->production->agent, view->service->config->agent)) {
             make(view, 'p', definition->name, entry,
-                 find_entry(view, "application", definition->production->application), definition->production->application);
+                 find_entry(view, "application", definition->production->application),
+                 definition->production->application);
         }
     }
 }
@@ -474,10 +517,10 @@ void catalog_view_apply(struct catalog_view *view)
     make_all(view);
     matcher_clear(engine->matcher);
     HASH_SORT(view->made, by_name);
-    HASH_ITER(hh, view->made, made, following)
-    {
+    HASH_ITER (hh, view->made, made, following) {
         if (!made->seen) {
-            engine_define(engine, engine_holder(engine, made->name[0], made->name + 2), NULL, HOLDER_STOPPED);
+            engine_define(engine, engine_holder(engine, made->name[0], made->name + 2), NULL,
+                          HOLDER_STOPPED);
             production_drop(made->result);
             HASH_DEL(view->made, made);
             free(made);
@@ -488,8 +531,7 @@ void catalog_view_apply(struct catalog_view *view)
             matcher_add(engine->matcher, made->result);
         }
     }
-    HASH_ITER(hh, view->codes, io, next_io)
-    {
+    HASH_ITER (hh, view->codes, io, next_io) {
         try_code(view, io);
     }
     engine_catalog_changed(engine);
@@ -503,19 +545,16 @@ void catalog_view_free(struct catalog_view *view)
     if (view == NULL) {
         return;
     }
-    HASH_ITER(hh, view->made, made, next_made)
-    {
+    HASH_ITER (hh, view->made, made, next_made) {
         HASH_DEL(view->made, made);
         production_drop(made->result);
         free(made);
     }
-    HASH_ITER(hh, view->entries, entry, next_entry)
-    {
+    HASH_ITER (hh, view->entries, entry, next_entry) {
         HASH_DEL(view->entries, entry);
         free_entry(entry);
     }
-    HASH_ITER(hh, view->contents, content, next_content)
-    {
+    HASH_ITER (hh, view->contents, content, next_content) {
         HASH_DEL(view->contents, content);
         free(content->failure);
         free(content);

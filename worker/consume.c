@@ -1,6 +1,7 @@
 /*
- * The agent's group, and the second consumer without one that reads `later`: assignments and revokes, and popping each partition's
- * own queue by choice (PITFALLS, librdkafka). An edge: librdkafka.
+ * The agent's group, and the second consumer without one that reads `later`: assignments and
+ * revokes, and popping each partition's own queue by choice (PITFALLS, librdkafka). An edge:
+ * librdkafka.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,19 +17,19 @@
 #include "worker/service.h"
 
 #define HEADERS_MAX 64 /* of an event that are looked at */
-#define ROUNDS_MAX 8 /* of POP_MAX records of a lane before others have their turn */
+#define ROUNDS_MAX 8   /* of POP_MAX records of a lane before others have their turn */
 
 static void count_rebalance(struct service *service, const char *kind)
 {
     metric_add(metrics_series(service->metrics, "engenho_kafka_rebalances_total",
-                              METRIC_VALUES(service->config->agent, kind, "cooperative")), 1);
+                              METRIC_VALUES(service->config->agent, kind, "cooperative")),
+               1);
 }
 
 struct lane_io *consume_find(struct service *service, const char *topic, int32_t partition)
 {
     struct lane_io *io;
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         if (io->partition == partition && !strcmp(io->topic, topic)) {
             return io;
         }
@@ -36,7 +37,8 @@ struct lane_io *consume_find(struct service *service, const char *topic, int32_t
     return NULL;
 }
 
-void inlet_open(struct inlet *inlet, struct service *service, rd_kafka_t *client, const char *topic, int32_t partition)
+void inlet_open(struct inlet *inlet, struct service *service, rd_kafka_t *client, const char *topic,
+                int32_t partition)
 {
     uint64_t one = 1;
     inlet->queue = rd_kafka_queue_get_partition(client, topic, partition);
@@ -64,7 +66,8 @@ void inlet_close(struct inlet *inlet)
     }
 }
 
-static rd_kafka_topic_partition_list_t *one_partition(const char *topic, int32_t partition, int64_t offset)
+static rd_kafka_topic_partition_list_t *one_partition(const char *topic, int32_t partition,
+                                                      int64_t offset)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
@@ -85,9 +88,11 @@ static int explain(rd_kafka_error_t *error, const char *what)
 int consume_read_later(struct lane_io *io)
 {
     struct service *service = io->service;
-    rd_kafka_topic_partition_list_t *list = one_partition(io->later_topic, io->partition, io->lane->later.base);
+    rd_kafka_topic_partition_list_t *list =
+        one_partition(io->later_topic, io->partition, io->lane->later.base);
     inlet_open(&io->later, service, service->later_client, io->later_topic, io->partition);
-    int result = explain(rd_kafka_incremental_assign(service->later_client, list), "later can't be read");
+    int result =
+        explain(rd_kafka_incremental_assign(service->later_client, list), "later can't be read");
     rd_kafka_topic_partition_list_destroy(list);
     return result;
 }
@@ -97,7 +102,8 @@ static void stop_later(struct lane_io *io)
     if (io->later.queue == NULL) {
         return;
     }
-    rd_kafka_topic_partition_list_t *list = one_partition(io->later_topic, io->partition, RD_KAFKA_OFFSET_INVALID);
+    rd_kafka_topic_partition_list_t *list =
+        one_partition(io->later_topic, io->partition, RD_KAFKA_OFFSET_INVALID);
     inlet_close(&io->later);
     explain(rd_kafka_incremental_unassign(io->service->later_client, list), "later can't be left");
     rd_kafka_topic_partition_list_destroy(list);
@@ -142,7 +148,8 @@ static void add_lane(struct service *service, const rd_kafka_topic_partition_t *
     snprintf(io->topic, sizeof io->topic, "%s", part->topic);
     topic_of_lane(prefix, "later", agent, triggers ? "triggers" : "events", io->later_topic);
     topic_of_lane(prefix, "state", agent, triggers ? "triggers" : "events", io->state_topic);
-    io->lane = engine_add_lane(&service->engine, name ? name : part->topic, triggers, part->partition);
+    io->lane =
+        engine_add_lane(&service->engine, name ? name : part->topic, triggers, part->partition);
     io->lane->edge = io;
     LIST_INSERT_HEAD(&service->lanes, io, next);
 }
@@ -156,7 +163,8 @@ void consume_assign_input(struct service *service, struct lane_io **ios, size_t 
         inlet_open(&io->input, service, service->group_client, io->topic, io->partition);
         rd_kafka_topic_partition_list_add(list, io->topic, io->partition)->offset = start;
     }
-    explain(rd_kafka_incremental_assign(service->group_client, list), "partitions can't be assigned");
+    explain(rd_kafka_incremental_assign(service->group_client, list),
+            "partitions can't be assigned");
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -171,7 +179,8 @@ static void on_assign(struct service *service, const rd_kafka_topic_partition_li
     }
     if (parts->cnt == 0) {
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
-        explain(rd_kafka_incremental_assign(service->group_client, none), "nothing can't be assigned");
+        explain(rd_kafka_incremental_assign(service->group_client, none),
+                "nothing can't be assigned");
         rd_kafka_topic_partition_list_destroy(none);
     }
     takeover_tick(service->takeover);
@@ -190,7 +199,8 @@ static void on_revoke(struct service *service, const rd_kafka_topic_partition_li
     engine_set_time(&service->engine, clock_mono_us(), clock_unix_us());
     service->revoke_until_us = clock_mono_us() + service->config->revoke_us;
     for (int i = 0; i < parts->cnt; i++) {
-        struct lane_io *io = consume_find(service, parts->elems[i].topic, parts->elems[i].partition);
+        struct lane_io *io =
+            consume_find(service, parts->elems[i].topic, parts->elems[i].partition);
         if (io != NULL) {
             io->revoked = true;
             engine_close_lane(&service->engine, io->lane);
@@ -198,7 +208,8 @@ static void on_revoke(struct service *service, const rd_kafka_topic_partition_li
     }
     if (parts->cnt == 0) {
         rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
-        explain(rd_kafka_incremental_unassign(service->group_client, none), "nothing can't be revoked");
+        explain(rd_kafka_incremental_unassign(service->group_client, none),
+                "nothing can't be revoked");
         rd_kafka_topic_partition_list_destroy(none);
     }
     service_wake(service);
@@ -209,17 +220,17 @@ void consume_check_revoked(struct service *service)
     struct lane_io *io, *following;
     size_t revoked = 0;
     bool late = clock_mono_us() >= service->revoke_until_us;
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         if (!io->revoked) {
             continue;
         }
         revoked++;
         if (io->lane->state != LANE_CLOSED) {
             if (late && io->lane->running > 0) {
-                log_warn("scripts of a revoked partition did not end in time; they run again elsewhere",
-                         LOG_TEXT("topic", io->topic), LOG_INT("partition", io->partition),
-                         LOG_INT("running", io->lane->running));
+                log_warn(
+                    "scripts of a revoked partition did not end in time; they run again elsewhere",
+                    LOG_TEXT("topic", io->topic), LOG_INT("partition", io->partition),
+                    LOG_INT("running", io->lane->running));
                 engine_cut_lane(&service->engine, io->lane);
             }
             return;
@@ -238,11 +249,13 @@ void consume_check_revoked(struct service *service)
             consume_drop_lane(service, io);
         }
     }
-    explain(rd_kafka_incremental_unassign(service->group_client, list), "partitions can't be given back");
+    explain(rd_kafka_incremental_unassign(service->group_client, list),
+            "partitions can't be given back");
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *parts, void *opaque)
+static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *parts, void *opaque)
 {
     struct service *service = opaque;
     if (service->closing_group) {
@@ -312,8 +325,10 @@ int consume_start(struct service *service, struct error *error)
     snprintf(number, sizeof number, "%lld", (long long)(config->session_timeout_us / 1000));
     kafka_conf_set(conf, "session.timeout.ms", number);
     snprintf(number, sizeof number, "%lld", (long long)(config->session_timeout_us / 1000 / 10));
-    kafka_conf_set(conf, "heartbeat.interval.ms", config->session_timeout_us > 30 * SECOND_US ? "3000" : number);
-    kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "1000"); /* topics may be made after we came */
+    kafka_conf_set(conf, "heartbeat.interval.ms",
+                   config->session_timeout_us > 30 * SECOND_US ? "3000" : number);
+    /* topics may be made after we came */
+    kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "1000");
     if (config->session_timeout_us > 300 * SECOND_US) {
         snprintf(number, sizeof number, "%lld", (long long)(config->session_timeout_us / 1000));
         kafka_conf_set(conf, "max.poll.interval.ms", number);
@@ -338,12 +353,15 @@ int consume_start(struct service *service, struct error *error)
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(2);
     rd_kafka_topic_partition_list_add(topics, topic_name(config->kafka.prefix, TOPIC_EVENTS, topic),
                                       RD_KAFKA_PARTITION_UA);
-    rd_kafka_topic_partition_list_add(topics, topic_of_agent(config->kafka.prefix, "triggers", config->agent, topic),
-                                      RD_KAFKA_PARTITION_UA);
+    rd_kafka_topic_partition_list_add(
+        topics, topic_of_agent(config->kafka.prefix, "triggers", config->agent, topic),
+        RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(service->group_client, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     service->closing_group = false;
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : error_set(error, -EIO, "can't subscribe: %s", rd_kafka_err2str(code));
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? 0
+               : error_set(error, -EIO, "can't subscribe: %s", rd_kafka_err2str(code));
 }
 
 /* Events of others: their headers say what they are. Ours have none that matter. */
@@ -356,14 +374,15 @@ static void read_foreign(const rd_kafka_message_t *message, struct record_view *
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    while (count < HEADERS_MAX && rd_kafka_header_get_all(headers, count, &list[count].name, &value, &list[count].bytes) ==
-                                      RD_KAFKA_RESP_ERR_NO_ERROR) {
+    while (count < HEADERS_MAX &&
+           rd_kafka_header_get_all(headers, count, &list[count].name, &value, &list[count].bytes) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR) {
         list[count].value = value != NULL ? value : "";
         count++;
     }
     const char *reason = NULL;
-    if (decode_json(list, count, message->payload, message->len, view->timestamp_us, &view->event, &view->event_bytes,
-                    &reason) < 0) {
+    if (decode_json(list, count, message->payload, message->len, view->timestamp_us, &view->event,
+                    &view->event_bytes, &reason) < 0) {
         view->undecodable = reason;
     }
 }
@@ -383,7 +402,8 @@ static void take(struct lane_io *io, rd_kafka_message_t *message, bool later)
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_warn("reading a partition", LOG_TEXT("topic", later ? io->later_topic : io->topic),
-                 LOG_INT("partition", io->partition), LOG_TEXT("reason", rd_kafka_message_errstr(message)));
+                 LOG_INT("partition", io->partition),
+                 LOG_TEXT("reason", rd_kafka_message_errstr(message)));
         rd_kafka_message_destroy(message);
         return;
     }
@@ -448,23 +468,27 @@ static void serve_queues(struct service *service)
 {
     rd_kafka_event_t *event;
     rd_kafka_message_t *message;
-    while (service->group_client != NULL && (message = rd_kafka_consumer_poll(service->group_client, 0)) != NULL) {
+    while (service->group_client != NULL &&
+           (message = rd_kafka_consumer_poll(service->group_client, 0)) != NULL) {
         if (message->err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
             metric_add(metrics_series(service->metrics, "engenho_kafka_max_poll_exceeded_total",
-                                      METRIC_VALUES(service->config->agent)), 1);
+                                      METRIC_VALUES(service->config->agent)),
+                       1);
         }
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             log_warn("group consumer", LOG_TEXT("reason", rd_kafka_message_errstr(message)));
         }
         rd_kafka_message_destroy(message);
     }
-    while (service->later_client != NULL && (message = rd_kafka_consumer_poll(service->later_client, 0)) != NULL) {
+    while (service->later_client != NULL &&
+           (message = rd_kafka_consumer_poll(service->later_client, 0)) != NULL) {
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             log_warn("reader of later", LOG_TEXT("reason", rd_kafka_message_errstr(message)));
         }
         rd_kafka_message_destroy(message);
     }
-    while (service->admin_queue != NULL && (event = rd_kafka_queue_poll(service->admin_queue, 0)) != NULL) {
+    while (service->admin_queue != NULL &&
+           (event = rd_kafka_queue_poll(service->admin_queue, 0)) != NULL) {
         takeover_event(service->takeover, event);
         rd_kafka_event_destroy(event);
     }
@@ -485,8 +509,7 @@ bool consume_turn(struct service *service)
         return false;
     }
     if (drain_wake(service)) {
-        LIST_FOREACH(io, &service->lanes, next)
-        {
+        LIST_FOREACH (io, &service->lanes, next) {
             io->input.may_have = io->later.may_have = true;
         }
     }
@@ -508,7 +531,8 @@ void consume_leave(struct service *service)
         return;
     }
     service->closing_group = true;
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(service->group_client, service->group_queue);
+    rd_kafka_error_t *error =
+        rd_kafka_consumer_close_queue(service->group_client, service->group_queue);
     explain(error, "the group can't be left");
 }
 
@@ -542,10 +566,12 @@ static void port_lane_running(void *context, struct lane *lane)
     struct lane_io *io = lane->edge;
     int64_t took_us = clock_mono_us() - io->assigned_us;
     metric_observe(metrics_series(service->metrics, "engenho_worker_lane_take_duration_seconds",
-                                  METRIC_VALUES(service->config->agent)), (double)took_us / 1e6);
+                                  METRIC_VALUES(service->config->agent)),
+                   (double)took_us / 1e6);
     log_info("lane taken", LOG_TEXT("topic", io->topic), LOG_INT("partition", io->partition),
-             LOG_INT("offset", lane->committed), LOG_INT("later", lane->later.base), LOG_INT("took_us", took_us),
-             LOG_INT("unclean_starts", lane->unclean_starts), LOG_BOOL("one_by_one", lane->one_by_one));
+             LOG_INT("offset", lane->committed), LOG_INT("later", lane->later.base),
+             LOG_INT("took_us", took_us), LOG_INT("unclean_starts", lane->unclean_starts),
+             LOG_BOOL("one_by_one", lane->one_by_one));
     io->fetched_us = clock_mono_us();
     service_wake(service);
 }

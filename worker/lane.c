@@ -1,5 +1,6 @@
 /*
- * A lane: what of its records is in memory, what is due later, and what it remembers for the scripts.
+ * A lane: what of its records is in memory, what is due later, and what it remembers for the
+ * scripts.
  */
 #include <assert.h>
 #include <errno.h>
@@ -17,7 +18,8 @@
 /* With room for the runs that one record more can make. */
 #define DONE_BYTES_HARD (COMMIT_METADATA_DONE_MAX - 16)
 
-struct lane *engine_add_lane(struct engine *engine, const char *topic, bool is_triggers, int32_t partition)
+struct lane *engine_add_lane(struct engine *engine, const char *topic, bool is_triggers,
+                             int32_t partition)
 {
     struct lane *lane = memory_new(1, sizeof *lane);
     lane->engine = engine;
@@ -104,16 +106,14 @@ void engine_drop_lane(struct engine *engine, struct lane *lane)
         record_free(engine, LIST_FIRST(&lane->records));
     }
     struct cache *cache, *next_cache;
-    HASH_ITER(hh, lane->caches, cache, next_cache)
-    {
+    HASH_ITER (hh, lane->caches, cache, next_cache) {
         HASH_DEL(lane->caches, cache);
         free(cache->user_cache_json);
         free(cache->last_executed_json);
         free(cache);
     }
     struct parked *parked, *next_parked;
-    HASH_ITER(hh, lane->parked, parked, next_parked)
-    {
+    HASH_ITER (hh, lane->parked, parked, next_parked) {
         HASH_DEL(lane->parked, parked);
         free(parked);
     }
@@ -151,7 +151,8 @@ static int take_lane_state(struct lane *lane, const void *value, size_t bytes)
     return result == 0 ? 0 : -EBADMSG;
 }
 
-int lane_take_state(struct lane *lane, const char *key, size_t key_bytes, const void *value, size_t bytes)
+int lane_take_state(struct lane *lane, const char *key, size_t key_bytes, const void *value,
+                    size_t bytes)
 {
     if (key_bytes == 4 && !memcmp(key, "lane", 4)) {
         return value == NULL ? 0 : take_lane_state(lane, value, bytes);
@@ -159,7 +160,8 @@ int lane_take_state(struct lane *lane, const char *key, size_t key_bytes, const 
     if (key_bytes < 6 || memcmp(key, "cache/", 6) != 0) {
         return -EBADMSG;
     }
-    Engenho__CacheState *state = value == NULL ? NULL : engenho__cache_state__unpack(NULL, bytes, value);
+    Engenho__CacheState *state =
+        value == NULL ? NULL : engenho__cache_state__unpack(NULL, bytes, value);
     if (state == NULL && value != NULL) {
         return -EBADMSG;
     }
@@ -182,7 +184,9 @@ int lane_take_state(struct lane *lane, const char *key, size_t key_bytes, const 
 
 bool lane_has_room(const struct lane *lane)
 {
-    return lane->state == LANE_RUNNING && isolation_allows(lane) && lane->open - lane->due_count < lane->engine->options.open_max && STAILQ_EMPTY(&lane->held) &&
+    return lane->state == LANE_RUNNING && isolation_allows(lane) &&
+           lane->open - lane->due_count < lane->engine->options.open_max &&
+           STAILQ_EMPTY(&lane->held) &&
            lane->input.end - lane->input.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN &&
            offsets_encoded_bytes(&lane->input, DONE_BYTES_SOFT) <= DONE_BYTES_SOFT;
 }
@@ -265,7 +269,8 @@ void lane_take(struct lane *lane, const struct record_view *view)
 {
     enum offsets_seen seen;
     int result = offsets_see(&lane->input, view->offset, &seen);
-    assert(result == 0); /* lane_has_room leaves a margin; a wider hole is only met by an empty window */
+    /* lane_has_room leaves a margin; a wider hole is only met by an empty window */
+    assert(result == 0);
     (void)result;
     lane->dirty = true;
     if (seen == OFFSETS_SEEN_BEFORE) {
@@ -368,8 +373,7 @@ int64_t lanes_tick(struct engine *engine)
 {
     int64_t next_us = INT64_MAX;
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         int64_t lane_us = tick(engine, lane);
         next_us = lane_us < next_us ? lane_us : next_us;
         struct record *record = STAILQ_FIRST(&lane->unknown);

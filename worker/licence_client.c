@@ -23,8 +23,8 @@
 #define BACKOFF_FIRST_US 100000
 #define BACKOFF_MAX_US 2000000
 #define REFUSED_AGAIN_US 1000000
-#define MARGIN_US 2000000       /* before the lease ends nothing new starts any more */
-#define ANSWER_US 5000000       /* a licensor that does not answer is left */
+#define MARGIN_US 2000000 /* before the lease ends nothing new starts any more */
+#define ANSWER_US 5000000 /* a licensor that does not answer is left */
 #define POOLS_MAX 16
 #define HELD_MAX 10000
 
@@ -48,8 +48,9 @@ struct licence_client {
     bool resuming;
     uint64_t highest_op;
     int64_t lease_us, heartbeat_us;
-    int64_t alive_us;           /* monotonic: when the newest heartbeat that was answered had been sent */
-    int64_t sent_us;            /* of the one under way; 0: none */
+    /* monotonic: when the newest heartbeat that was answered had been sent */
+    int64_t alive_us;
+    int64_t sent_us; /* of the one under way; 0: none */
     bool store_down;
     struct waived waived[POOLS_MAX];
     size_t waived_count;
@@ -97,15 +98,18 @@ static void drop_connection(struct licence_client *client, const char *reason, i
     if (was || client->backoff_us == BACKOFF_FIRST_US) {
         client->callbacks.connected(client->context, false, reason);
     }
-    client->backoff_us = client->backoff_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : client->backoff_us * 2;
+    client->backoff_us =
+        client->backoff_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : client->backoff_us * 2;
 }
 
-static size_t list_held(const struct licence_client *client, Engenho__HeldSeat *held, Engenho__HeldSeat **places,
-                        char **waiting, size_t *ret_waiting, char (*requests)[128])
+static size_t list_held(const struct licence_client *client, Engenho__HeldSeat *held,
+                        Engenho__HeldSeat **places, char **waiting, size_t *ret_waiting,
+                        char (*requests)[128])
 {
     size_t count = 0, n = 0;
     *ret_waiting = 0;
-    for (const struct seat *seat = client->options.seats->first; seat != NULL && n < HELD_MAX; seat = seat->next, n++) {
+    for (const struct seat *seat = client->options.seats->first; seat != NULL && n < HELD_MAX;
+         seat = seat->next, n++) {
         snprintf(requests[n], sizeof requests[n], "%s:%llu", client->session ? client->session : "",
                  (unsigned long long)seat->request);
         if (seat->state == SEAT_ASKED) {
@@ -131,8 +135,10 @@ static void register_now(struct licence_client *client)
     Engenho__Register body = ENGENHO__REGISTER__INIT;
     char host[256] = "";
     size_t seats = (size_t)client->options.seats->held + client->options.seats->asked + 1;
-    Engenho__HeldSeat *held = memory_new(seats, sizeof *held), **places = memory_new(seats, sizeof *places);
-    char **waiting = memory_new(seats, sizeof *waiting), (*requests)[128] = memory_new(seats, sizeof *requests);
+    Engenho__HeldSeat *held = memory_new(seats, sizeof *held),
+                      **places = memory_new(seats, sizeof *places);
+    char **waiting = memory_new(seats, sizeof *waiting),
+         (*requests)[128] = memory_new(seats, sizeof *requests);
     gethostname(host, sizeof host - 1);
     body.name = (char *)client->options.name;
     body.agent = (char *)client->options.agent;
@@ -183,7 +189,8 @@ static void on_registered(struct licence_client *client, const Engenho__Register
     client->sent_us = 0;
     client->store_down = false;
     client->backoff_us = BACKOFF_FIRST_US;
-    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US, .tv_usec = client->heartbeat_us % SECOND_US};
+    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US,
+                           .tv_usec = client->heartbeat_us % SECOND_US};
     event_add(client->beat_timer, &wait);
     client->callbacks.registered(client->context, registered, resumed);
     for (size_t i = 0; resumed && i < registered->n_lost_tokens; i++) {
@@ -207,24 +214,29 @@ static void on_heartbeat(struct licence_client *client, const Engenho__Heartbeat
     }
 }
 
-static void on_refused(struct licence_client *client, enum id_kind kind, uint64_t number, const Engenho__Refused *refused)
+static void on_refused(struct licence_client *client, enum id_kind kind, uint64_t number,
+                       const Engenho__Refused *refused)
 {
-    if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION && kind != ID_REGISTER) {
+    if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION &&
+        kind != ID_REGISTER) {
         forget_session(client);
         register_now(client);
         return;
     }
     switch (kind) {
     case ID_REGISTER:
-        if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION && client->session != NULL) {
+        if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION &&
+            client->session != NULL) {
             forget_session(client);
             register_now(client);
             return;
         }
         client->callbacks.refused(client->context, refused);
         drop_connection(client, refused->text,
-                        refused->retry_after_us > 0 && refused->retry_after_us < 10 * REFUSED_AGAIN_US ? refused->retry_after_us
-                                                                                                : REFUSED_AGAIN_US);
+                        refused->retry_after_us > 0 &&
+                                refused->retry_after_us < 10 * REFUSED_AGAIN_US
+                            ? refused->retry_after_us
+                            : REFUSED_AGAIN_US);
         break;
     case ID_HEARTBEAT:
         client->sent_us = 0;
@@ -241,7 +253,8 @@ static void on_refused(struct licence_client *client, enum id_kind kind, uint64_
 static uint64_t request_number(const struct licence_client *client, const char *request)
 {
     const char *colon = strrchr(request, ':');
-    if (client->session == NULL || colon == NULL || strlen(client->session) != (size_t)(colon - request) ||
+    if (client->session == NULL || colon == NULL ||
+        strlen(client->session) != (size_t)(colon - request) ||
         strncmp(client->session, request, (size_t)(colon - request)) != 0) {
         return 0;
     }
@@ -292,14 +305,16 @@ static void on_read(struct bufferevent *connection, void *context)
         const uint8_t *payload;
         size_t payload_bytes, frame_bytes;
         const uint8_t *data = evbuffer_pullup(in, -1);
-        int whole = frame_next(data, length, FRAME_BYTES_MAX, &payload, &payload_bytes, &frame_bytes);
+        int whole =
+            frame_next(data, length, FRAME_BYTES_MAX, &payload, &payload_bytes, &frame_bytes);
         if (whole == 0) {
             return;
         }
         Engenho__FromLicensor *message =
             whole < 0 ? NULL : engenho__from_licensor__unpack(NULL, payload_bytes, payload);
         if (message == NULL) {
-            drop_connection(client, "the licensor sent what is not its protocol", client->backoff_us);
+            drop_connection(client, "the licensor sent what is not its protocol",
+                            client->backoff_us);
             return;
         }
         evbuffer_drain(in, frame_bytes);
@@ -319,8 +334,9 @@ static void on_event(struct bufferevent *connection, short what, void *context)
         register_now(client);
         return;
     }
-    const char *reason = what & BEV_EVENT_EOF ? "the licensor closed the connection"
-                                              : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
+    const char *reason = what & BEV_EVENT_EOF
+                             ? "the licensor closed the connection"
+                             : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
     drop_connection(client, reason, client->backoff_us);
 }
 
@@ -344,9 +360,11 @@ static void connect_now(struct licence_client *client)
              client->options.address.host, client->options.address.port);
     int result;
     if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&address, &address_bytes) == 0) {
-        result = bufferevent_socket_connect(client->connection, (struct sockaddr *)&address, address_bytes);
+        result = bufferevent_socket_connect(client->connection, (struct sockaddr *)&address,
+                                            address_bytes);
     } else {
-        result = bufferevent_socket_connect_hostname(client->connection, NULL, AF_UNSPEC, client->options.address.host,
+        result = bufferevent_socket_connect_hostname(client->connection, NULL, AF_UNSPEC,
+                                                     client->options.address.host,
                                                      client->options.address.port);
     }
     if (result != 0 && client->connection != NULL) {
@@ -361,7 +379,8 @@ static void on_beat(evutil_socket_t fd, short what, void *context)
     Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
     Engenho__Heartbeat body = ENGENHO__HEARTBEAT__INIT;
     Engenho__WaivedCount counts[POOLS_MAX], *places[POOLS_MAX];
-    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US, .tv_usec = client->heartbeat_us % SECOND_US};
+    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US,
+                           .tv_usec = client->heartbeat_us % SECOND_US};
     (void)fd;
     (void)what;
     event_add(client->beat_timer, &wait);
@@ -395,8 +414,10 @@ static void on_beat(evutil_socket_t fd, short what, void *context)
     client->waived_count = 0;
 }
 
-struct licence_client *licence_client_new(struct event_base *base, const struct licence_client_options *options,
-                                          const struct licence_client_callbacks *callbacks, void *context)
+struct licence_client *licence_client_new(struct event_base *base,
+                                          const struct licence_client_options *options,
+                                          const struct licence_client_callbacks *callbacks,
+                                          void *context)
 {
     struct licence_client *client = memory_new(1, sizeof *client);
     client->base = base;
@@ -420,7 +441,8 @@ static void say_goodbye(struct licence_client *client)
     message.body_case = ENGENHO__TO_LICENSOR__BODY_GOODBYE;
     message.goodbye = &body;
     send_message(client, &message);
-    evbuffer_write(bufferevent_get_output(client->connection), bufferevent_getfd(client->connection));
+    evbuffer_write(bufferevent_get_output(client->connection),
+                   bufferevent_getfd(client->connection));
 }
 
 void licence_client_free(struct licence_client *client)
@@ -446,9 +468,11 @@ void licence_client_acquire(struct licence_client *client, const struct seat *se
     Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
     Engenho__Acquire body = ENGENHO__ACQUIRE__INIT;
     if (!client->registered) {
-        return; /* asked for again when the session goes on: it stands in the list of waiting ones */
+        /* asked for again when the session goes on: it stands in the list of waiting ones */
+        return;
     }
-    snprintf(request, sizeof request, "%s:%llu", client->session, (unsigned long long)seat->request);
+    snprintf(request, sizeof request, "%s:%llu", client->session,
+             (unsigned long long)seat->request);
     body.session = client->session;
     body.request = request;
     body.kind = seat->kind;
@@ -470,7 +494,8 @@ void licence_client_release(struct licence_client *client, const struct seat *se
     if (!client->registered) {
         return; /* what is not held when the session is resumed is freed then */
     }
-    snprintf(request, sizeof request, "%s:%llu", client->session, (unsigned long long)seat->request);
+    snprintf(request, sizeof request, "%s:%llu", client->session,
+             (unsigned long long)seat->request);
     body.session = client->session;
     body.request = request;
     body.token = seat->token;
@@ -512,7 +537,8 @@ void licence_client_confirm(struct licence_client *client)
 
 bool licence_client_may_start(const struct licence_client *client, int64_t now_us)
 {
-    return client->session != NULL && (client->store_down || now_us < client->alive_us + client->lease_us - MARGIN_US);
+    return client->session != NULL &&
+           (client->store_down || now_us < client->alive_us + client->lease_us - MARGIN_US);
 }
 
 const char *licence_client_session(const struct licence_client *client)

@@ -1,6 +1,7 @@
 /*
- * The worker's side of the licensor's protocol (proto/licensor.proto): registers, keeps the session alive, asks for seats and gives
- * them back; over a lost connection it comes back with its session and what it holds. An edge: libevent.
+ * The worker's side of the licensor's protocol (proto/licensor.proto): registers, keeps the session
+ * alive, asks for seats and gives them back; over a lost connection it comes back with its session
+ * and what it holds. An edge: libevent.
  */
 #ifndef ENGENHO_WORKER_LICENCE_CLIENT_H
 #define ENGENHO_WORKER_LICENCE_CLIENT_H
@@ -38,13 +39,15 @@ struct licence_client_callbacks {
 struct licence_client_options {
     struct address address;
     const char *name, *agent;
-    uint32_t interpreters;      /* wanted; 0: as many as the licence gives */
-    const struct seats *seats;  /* what is held and asked, for resuming */
+    uint32_t interpreters;     /* wanted; 0: as many as the licence gives */
+    const struct seats *seats; /* what is held and asked, for resuming */
 };
 
 /* Returns owned. Connects in the background, again and again. */
-struct licence_client *licence_client_new(struct event_base *base, const struct licence_client_options *options,
-                                          const struct licence_client_callbacks *callbacks, void *context);
+struct licence_client *licence_client_new(struct event_base *base,
+                                          const struct licence_client_options *options,
+                                          const struct licence_client_callbacks *callbacks,
+                                          void *context);
 /* Says goodbye when it can within the call: the session's seats and key are free at once. */
 void licence_client_free(struct licence_client *client);
 
@@ -53,11 +56,17 @@ void licence_client_release(struct licence_client *client, const struct seat *se
 /* One execution was waived: told with the next heartbeat. */
 void licence_client_waived(struct licence_client *client, const char *pool);
 
-/* Ask whether the session, and with it the slot, is still ours: `registered` or `session_lost` follows. */
+/*
+ * Ask whether the session, and with it the slot, is still ours: `registered` or `session_lost`
+ * follows.
+ */
 void licence_client_confirm(struct licence_client *client);
 /* Registered over the connection that there is now. */
 bool licence_client_registered(const struct licence_client *client);
-/* Whether something new may start: registered, and heard of a licensor within the lease less 2 s (SEATS section 5). */
+/*
+ * Whether something new may start: registered, and heard of a licensor within the lease less 2 s
+ * (SEATS section 5).
+ */
 bool licence_client_may_start(const struct licence_client *client, int64_t now_us);
 /* Borrowed until the session changes; "" without one. */
 const char *licence_client_session(const struct licence_client *client);

@@ -1,5 +1,6 @@
 /*
- * engenho-worker: consume, match, order, ask for a seat, hand to an interpreter, retry, publish results, commit.
+ * engenho-worker: consume, match, order, ask for a seat, hand to an interpreter, retry, publish
+ * results, commit.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -36,9 +37,12 @@ static int write_ready_file(const char *path, uint16_t port, const char *listen)
     int host_bytes = colon != NULL ? (int)(colon - listen) : (int)strlen(listen);
     FILE *file = fopen(temporary, "we");
     int result = 0;
-    if (file == NULL || fprintf(file, "{\"pid\":%d,\"admin\":\"%.*s:%u\"}\n", (int)getpid(), host_bytes, listen, port) < 0 ||
+    if (file == NULL ||
+        fprintf(file, "{\"pid\":%d,\"admin\":\"%.*s:%u\"}\n", (int)getpid(), host_bytes, listen,
+                port) < 0 ||
         fclose(file) != 0 || rename(temporary, path) != 0) {
-        fprintf(stderr, "engenho-worker: the ready file %s can't be written: %s\n", path, strerror(errno));
+        fprintf(stderr, "engenho-worker: the ready file %s can't be written: %s\n", path,
+                strerror(errno));
         result = -EIO;
     }
     free(temporary);
@@ -54,7 +58,8 @@ static int run(const struct config *config)
     if (running == NULL) {
         fprintf(stderr, "engenho-worker: %s\n", error.text);
     } else if (config->ready_file == NULL ||
-               write_ready_file(config->ready_file, admin_port(running->admin), config->admin_listen) == 0) {
+               write_ready_file(config->ready_file, admin_port(running->admin),
+                                config->admin_listen) == 0) {
         struct event *term = evsignal_new(base, SIGTERM, on_stop, NULL);
         struct event *interrupt = evsignal_new(base, SIGINT, on_stop, NULL);
         event_add(term, NULL);
@@ -74,11 +79,14 @@ static int run(const struct config *config)
 static int check(struct config *config, struct error *error)
 {
     if (!name_is_agent(config->agent)) {
-        return error_set(error, -EINVAL, "agent: '%s' is not a name of lower-case letters, digits and hyphens, 40 at most",
-                         config->agent);
+        return error_set(
+            error, -EINVAL,
+            "agent: '%s' is not a name of lower-case letters, digits and hyphens, 40 at most",
+            config->agent);
     }
     if (!name_is_valid(config->name)) {
-        return error_set(error, -EINVAL, "name: 1 to 200 bytes of UTF-8 without control characters");
+        return error_set(error, -EINVAL,
+                         "name: 1 to 200 bytes of UTF-8 without control characters");
     }
     config->kafka.client = config->name;
     return kafka_check_version(error);
@@ -93,7 +101,8 @@ int main(int argc, char **argv)
     struct config config = {0};
     struct error error = {{0}};
     int operand;
-    enum options_result result = options_parse(&worker_options, argc, argv, &config, &operand, &error);
+    enum options_result result =
+        options_parse(&worker_options, argc, argv, &config, &operand, &error);
     if (result == OPTIONS_ANSWERED) {
         return 0;
     }

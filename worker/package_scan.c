@@ -31,8 +31,8 @@ bool package_scan_source(const char *source, size_t bytes, const char *method)
             continue;
         }
         at = skip_space(at + 1, end);
-        if ((size_t)(end - at) >= name_bytes + 2 && (*at == '\'' || *at == '"') && !memcmp(at + 1, method, name_bytes) &&
-            at[name_bytes + 1] == *at) {
+        if ((size_t)(end - at) >= name_bytes + 2 && (*at == '\'' || *at == '"') &&
+            !memcmp(at + 1, method, name_bytes) && at[name_bytes + 1] == *at) {
             return true;
         }
     }

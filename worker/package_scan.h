@@ -1,6 +1,7 @@
 /*
- * Whether a method of an unpacked package is one of EPM's: its source says @epr.applicationMethod('Name'). It decides the default
- * ordering before anything of the package has run, and the same on every worker. An edge: the file system.
+ * Whether a method of an unpacked package is one of EPM's: its source says
+ * @epr.applicationMethod('Name'). It decides the default ordering before anything of the package
+ * has run, and the same on every worker. An edge: the file system.
  */
 #ifndef ENGENHO_WORKER_PACKAGE_SCAN_H
 #define ENGENHO_WORKER_PACKAGE_SCAN_H

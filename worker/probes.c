@@ -1,5 +1,6 @@
 /*
- * /startupz, /livez, /readyz: started, alive, fit to be counted on. None of them asks another server.
+ * /startupz, /livez, /readyz: started, alive, fit to be counted on. None of them asks another
+ * server.
  */
 #include "common/clock.h"
 #include "worker/service.h"
@@ -10,7 +11,8 @@ static bool probe_started(void *context, struct error *reason)
 {
     struct service *service = context;
     if (!service->broker_seen) {
-        error_set(reason, 0, "no broker has answered since the start: is Kafka at %s, and are its topics made",
+        error_set(reason, 0,
+                  "no broker has answered since the start: is Kafka at %s, and are its topics made",
                   service->config->kafka.servers);
         return false;
     }
@@ -28,14 +30,14 @@ static bool probe_started(void *context, struct error *reason)
 static bool is_stalled(const struct service *service, const struct lane_io *io, int64_t now_us)
 {
     const struct lane *lane = io->lane;
-    if (lane->state != LANE_RUNNING || lane->open > lane->due_count || io->input.next < io->input.count ||
-        now_us - io->fetched_us < service->config->stall_us ||
+    if (lane->state != LANE_RUNNING || lane->open > lane->due_count ||
+        io->input.next < io->input.count || now_us - io->fetched_us < service->config->stall_us ||
         (io->input.queue != NULL && rd_kafka_queue_length(io->input.queue) > 0)) {
         return false;
     }
     int64_t low, high;
-    return rd_kafka_get_watermark_offsets(service->group_client, io->topic, io->partition, &low, &high) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR &&
+    return rd_kafka_get_watermark_offsets(service->group_client, io->topic, io->partition, &low,
+                                          &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
            high > lane->input.cursor;
 }
 
@@ -44,8 +46,7 @@ unsigned probes_stalled(const struct service *service)
     const struct lane_io *io;
     unsigned count = 0;
     int64_t now_us = clock_mono_us();
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         count += is_stalled(service, io, now_us);
     }
     return count;
@@ -86,7 +87,8 @@ static bool probe_ready(void *context, struct error *reason)
         return true;
     }
     if (service->phase != PHASE_GROUP) {
-        error_set(reason, 0, "%s", service->phase == PHASE_CATALOG ? "reading the catalog" : "joining the group");
+        error_set(reason, 0, "%s",
+                  service->phase == PHASE_CATALOG ? "reading the catalog" : "joining the group");
         return false;
     }
     char *member = rd_kafka_memberid(service->group_client);

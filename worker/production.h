@@ -29,7 +29,7 @@ struct code {
     uint64_t version;
     struct production *production; /* borrowed: owns this */
     void *edge;                    /* what the edge keeps with it */
-    void *account; /* what it counts; freed with it */
+    void *account;                 /* what it counts; freed with it */
     struct code *next;
 };
 

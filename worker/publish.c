@@ -1,6 +1,7 @@
 /*
- * The engine's transactions on librdkafka: two producers by the slot's ids and their thread; or, at-least-once, one plain producer
- * whose offsets are committed when everything was delivered. An edge: kafka/txn.
+ * The engine's transactions on librdkafka: two producers by the slot's ids and their thread; or,
+ * at-least-once, one plain producer whose offsets are committed when everything was delivered. An
+ * edge: kafka/txn.
  */
 #include <assert.h>
 #include <errno.h>
@@ -24,10 +25,12 @@ static bool exactly_once(const struct service *service)
 static void count(struct service *service, const char *outcome)
 {
     metric_add(metrics_series(service->metrics, "engenho_worker_transactions_total",
-                              METRIC_VALUES(service->config->agent, outcome)), 1);
+                              METRIC_VALUES(service->config->agent, outcome)),
+               1);
 }
 
-static const char *topic_of(const struct service *service, const struct lane *lane, const struct emit *emit, char *text)
+static const char *topic_of(const struct service *service, const struct lane *lane,
+                            const struct emit *emit, char *text)
 {
     const char *prefix = service->config->kafka.prefix;
     const struct lane_io *io = lane != NULL ? lane->edge : NULL;
@@ -63,7 +66,8 @@ static rd_kafka_headers_t *make_headers(const struct service *service, const str
         headers = rd_kafka_headers_new(EMIT_HEADERS_MAX);
     }
     for (const struct emit_header *header = emit->headers; header->name != NULL; header++) {
-        int length = snprintf(name, sizeof name, "%s%s", service->config->kafka.prefix, header->name);
+        int length =
+            snprintf(name, sizeof name, "%s%s", service->config->kafka.prefix, header->name);
         rd_kafka_header_add(headers, name, length, header->value, (ssize_t)strlen(header->value));
     }
     return headers;
@@ -84,7 +88,8 @@ static int port_begin(void *context, unsigned producer)
     return 0;
 }
 
-static int produce_plain(struct service *service, unsigned producer, const struct txn_record *record)
+static int produce_plain(struct service *service, unsigned producer,
+                         const struct txn_record *record)
 {
     rd_kafka_vu_t parts[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = record->topic},
@@ -104,12 +109,13 @@ static int produce_plain(struct service *service, unsigned producer, const struc
     }
     rd_kafka_resp_err_t code = rd_kafka_error_code(refused);
     rd_kafka_error_destroy(refused);
-    return code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? -ENOBUFS
+    return code == RD_KAFKA_RESP_ERR__QUEUE_FULL          ? -ENOBUFS
            : code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? -EMSGSIZE
                                                           : -EIO;
 }
 
-static int port_produce(void *context, unsigned producer, const struct lane *lane, const struct emit *emit)
+static int port_produce(void *context, unsigned producer, const struct lane *lane,
+                        const struct emit *emit)
 {
     struct service *service = context;
     char topic[TOPIC_NAME_BYTES_MAX];
@@ -142,7 +148,8 @@ static void on_committed(void *context, struct txn *txn, enum txn_result result,
     unsigned producer = txn == service->txns[0] ? 0 : 1;
     double took_s = (double)(clock_mono_us() - service->handed_us[producer]) / 1e6;
     metric_observe(metrics_series(service->metrics, "engenho_worker_transaction_duration_seconds",
-                                  METRIC_VALUES(service->config->agent)), took_s);
+                                  METRIC_VALUES(service->config->agent)),
+                   took_s);
     engine_set_time(&service->engine, clock_mono_us(), clock_unix_us());
     switch (result) {
     case TXN_DONE:
@@ -151,7 +158,8 @@ static void on_committed(void *context, struct txn *txn, enum txn_result result,
         break;
     case TXN_ABORTED:
         count(service, "aborted");
-        log_warn("transaction did not happen; the same is published again", LOG_TEXT("reason", reason));
+        log_warn("transaction did not happen; the same is published again",
+                 LOG_TEXT("reason", reason));
         engine_txn_decided(&service->engine, producer, TXN_DECIDED_ABORTED);
         break;
     default:
@@ -176,12 +184,14 @@ static void on_aborted(void *context, struct txn *txn, enum txn_result result, c
     service_wake(service);
 }
 
-static rd_kafka_topic_partition_list_t *list_offsets(const struct lane_commit *commits, size_t commit_count)
+static rd_kafka_topic_partition_list_t *list_offsets(const struct lane_commit *commits,
+                                                     size_t commit_count)
 {
     rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new((int)commit_count);
     for (size_t i = 0; i < commit_count; i++) {
         const struct lane_io *io = commits[i].lane->edge;
-        rd_kafka_topic_partition_t *part = rd_kafka_topic_partition_list_add(offsets, io->topic, io->partition);
+        rd_kafka_topic_partition_t *part =
+            rd_kafka_topic_partition_list_add(offsets, io->topic, io->partition);
         part->offset = commits[i].position;
         part->metadata_size = strlen(commits[i].metadata);
         /* Freed by librdkafka with the list: plain malloc. */
@@ -192,17 +202,19 @@ static rd_kafka_topic_partition_list_t *list_offsets(const struct lane_commit *c
 
 struct plain_commit {
     rd_kafka_topic_partition_list_t *offsets;
-    bool handed;    /* waits for its records to be delivered */
-    bool sent;      /* the commit is under way */
+    bool handed; /* waits for its records to be delivered */
+    bool sent;   /* the commit is under way */
     bool failed;
 };
 
 static struct plain_commit plain_commits[2];
 
-static void port_commit(void *context, unsigned producer, const struct lane_commit *commits, size_t commit_count)
+static void port_commit(void *context, unsigned producer, const struct lane_commit *commits,
+                        size_t commit_count)
 {
     struct service *service = context;
-    rd_kafka_topic_partition_list_t *offsets = commit_count > 0 ? list_offsets(commits, commit_count) : NULL;
+    rd_kafka_topic_partition_list_t *offsets =
+        commit_count > 0 ? list_offsets(commits, commit_count) : NULL;
     service->handed_us[producer] = clock_mono_us();
     if (exactly_once(service)) {
         rd_kafka_consumer_group_metadata_t *group =
@@ -287,10 +299,12 @@ void publish_start(struct service *service)
     }
     for (unsigned producer = 0; producer < 2; producer++) {
         char id[256];
-        rd_kafka_conf_t *conf = kafka_conf_new(&service->config->kafka, KAFKA_ROLE_TRANSACTIONAL, &error);
-        snprintf(id, sizeof id, "%s%s.%" PRIu32 ".%c", service->config->kafka.prefix, service->config->agent, service->slot,
-                 producer == 0 ? 'a' : 'b');
-        service->txns[producer] = conf != NULL ? txn_new(service->txn_thread, conf, id, &error) : NULL;
+        rd_kafka_conf_t *conf =
+            kafka_conf_new(&service->config->kafka, KAFKA_ROLE_TRANSACTIONAL, &error);
+        snprintf(id, sizeof id, "%s%s.%" PRIu32 ".%c", service->config->kafka.prefix,
+                 service->config->agent, service->slot, producer == 0 ? 'a' : 'b');
+        service->txns[producer] =
+            conf != NULL ? txn_new(service->txn_thread, conf, id, &error) : NULL;
         if (service->txns[producer] == NULL) {
             service_start_over(service, error.text);
             return;
@@ -321,7 +335,10 @@ void publish_stop(struct service *service)
     service->txns_ready = 0;
 }
 
-/* At-least-once: what was delivered is committed; asynchronously, because a commit that is lost only repeats work. */
+/*
+ * At-least-once: what was delivered is committed; asynchronously, because a commit that is lost
+ * only repeats work.
+ */
 static void serve_plain(struct service *service, unsigned producer)
 {
     struct plain_commit *commit = &plain_commits[producer];
@@ -330,7 +347,8 @@ static void serve_plain(struct service *service, unsigned producer)
     }
     bool failed = commit->failed;
     if (!failed && commit->offsets != NULL) {
-        failed = rd_kafka_commit(service->group_client, commit->offsets, 1) != RD_KAFKA_RESP_ERR_NO_ERROR;
+        failed = rd_kafka_commit(service->group_client, commit->offsets, 1) !=
+                 RD_KAFKA_RESP_ERR_NO_ERROR;
     }
     if (commit->offsets != NULL) {
         rd_kafka_topic_partition_list_destroy(commit->offsets);

@@ -19,14 +19,16 @@ static void fill_caches(const struct execution *execution, Engenho__Execution *m
     if (!execution->production->stateful) {
         return;
     }
-    int length = snprintf(key, sizeof key, "cache/%s/%s", execution->production->name, execution->line->ordering_key);
+    int length = snprintf(key, sizeof key, "cache/%s/%s", execution->production->name,
+                          execution->line->ordering_key);
     struct cache *cache = NULL;
     if (length > 0 && (size_t)length < sizeof key) {
         HASH_FIND(hh, execution->line->lane->caches, key, (size_t)length, cache);
     }
     if (cache != NULL) {
         message->user_cache_json = cache->user_cache_json ? cache->user_cache_json : (char *)"";
-        message->last_executed_json = cache->last_executed_json ? cache->last_executed_json : (char *)"";
+        message->last_executed_json =
+            cache->last_executed_json ? cache->last_executed_json : (char *)"";
     }
 }
 
@@ -47,7 +49,8 @@ static void fill(const struct execution *execution, struct pool_execution *run)
         message->parameters = record->trigger->parameters;
         message->n_parameters = record->trigger->n_parameters;
     } else {
-        message->event_bytes = (ProtobufCBinaryData){.data = (uint8_t *)record->event, .len = record->event_bytes};
+        message->event_bytes =
+            (ProtobufCBinaryData){.data = (uint8_t *)record->event, .len = record->event_bytes};
     }
     fill_caches(execution, message);
 }
@@ -105,7 +108,8 @@ static void on_started(void *context, uint64_t number, int64_t start_unix_us)
         double wait_s = (double)(start_unix_us - execution->record->timestamp_us) / 1e6;
         metric_observe(metrics_series(service->metrics, "engenho_execution_queue_wait_seconds",
                                       METRIC_VALUES(service->config->agent,
-                                                    label_of(&engenho__trigger_kind__descriptor, execution->kind))),
+                                                    label_of(&engenho__trigger_kind__descriptor,
+                                                             execution->kind))),
                        wait_s < 0 ? 0 : wait_s);
     }
 }
@@ -126,7 +130,8 @@ static void on_returned(void *context, uint64_t number)
     service_wake(service);
 }
 
-static void on_not_loadable(void *context, const struct pool_code *pool_code, const Engenho__Loaded *loaded)
+static void on_not_loadable(void *context, const struct pool_code *pool_code,
+                            const Engenho__Loaded *loaded)
 {
     struct service *service = context;
     struct code *code = catalog_view_code(service->catalog, pool_code->number);
@@ -136,26 +141,31 @@ static void on_not_loadable(void *context, const struct pool_code *pool_code, co
     }
     code->state = CODE_BROKEN;
     log_error("package can't be loaded", LOG_TEXT("production", code->production->name),
-              LOG_TEXT("application", code->production->application), LOG_TEXT("package", code->production->package),
+              LOG_TEXT("application", code->production->application),
+              LOG_TEXT("package", code->production->package),
               LOG_INT("version", (int64_t)code->version), LOG_TEXT("reason", loaded->error),
               LOG_TEXT("class", loaded->error_class), LOG_TEXT("traceback", loaded->traceback));
     catalog_view_break(service->catalog, code, loaded);
     service_wake(service);
 }
 
-static void on_loaded(void *context, const struct pool_code *pool_code, const Engenho__Loaded *loaded)
+static void on_loaded(void *context, const struct pool_code *pool_code,
+                      const Engenho__Loaded *loaded)
 {
     (void)context;
     log_info("method loaded", LOG_TEXT("package", pool_code->load->package),
-             LOG_INT("version", (int64_t)pool_code->load->package_version), LOG_TEXT("method", pool_code->load->method),
-             LOG_INT("import_us", loaded->import_us));
+             LOG_INT("version", (int64_t)pool_code->load->package_version),
+             LOG_TEXT("method", pool_code->load->method), LOG_INT("import_us", loaded->import_us));
 }
 
 int runner_start(struct service *service, struct error *error)
 {
-    static const struct pool_callbacks callbacks = {.free_again = on_free_again, .started = on_started,
-                                                    .finished = on_finished, .returned = on_returned,
-                                                    .not_loadable = on_not_loadable, .loaded = on_loaded};
+    static const struct pool_callbacks callbacks = {.free_again = on_free_again,
+                                                    .started = on_started,
+                                                    .finished = on_finished,
+                                                    .returned = on_returned,
+                                                    .not_loadable = on_not_loadable,
+                                                    .loaded = on_loaded};
     const struct config *config = service->config;
     char interpreter[4096], work[4096];
     if (config->interpreter != NULL) {

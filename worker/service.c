@@ -13,8 +13,8 @@
 #include "common/log.h"
 #include "common/memory.h"
 
-#define TICK_MS 100          /* a look without a wake-up: polls, leases, timeouts */
-#define AGAIN_US 1000000     /* after what could not be started */
+#define TICK_MS 100      /* a look without a wake-up: polls, leases, timeouts */
+#define AGAIN_US 1000000 /* after what could not be started */
 #define TURN_MIN_US 100
 
 void service_wake(struct service *service)
@@ -58,7 +58,8 @@ static void on_registered(void *context, const Engenho__Registered *registered, 
     free(service->session);
     service->session = memory_copy_text(registered->session);
     if (resumed) {
-        for (const struct seat *seat = service->engine.seats.first; seat != NULL; seat = seat->next) {
+        for (const struct seat *seat = service->engine.seats.first; seat != NULL;
+             seat = seat->next) {
             if (seat->state == SEAT_ASKED) {
                 licence_client_acquire(service->licence, seat);
             }
@@ -77,16 +78,19 @@ static void on_refused(void *context, const Engenho__Refused *refused)
         log_warn("not registered; trying on", LOG_TEXT("reason", refused->text));
     }
     snprintf(service->unlicensed, sizeof service->unlicensed, "%s", refused->text);
-    metric_add(metrics_series(service->metrics, "engenho_worker_registrations_refused_total",
-                              METRIC_VALUES(service->config->agent,
-                                            label_of(&engenho__refusal_reason__descriptor, refused->reason))), 1);
+    metric_add(metrics_series(
+                   service->metrics, "engenho_worker_registrations_refused_total",
+                   METRIC_VALUES(service->config->agent,
+                                 label_of(&engenho__refusal_reason__descriptor, refused->reason))),
+               1);
 }
 
 static void on_session_lost(void *context)
 {
     struct service *service = context;
     log_warn("the licensor does not know our session any more");
-    snprintf(service->unlicensed, sizeof service->unlicensed, "the session was lost; registering again");
+    snprintf(service->unlicensed, sizeof service->unlicensed,
+             "the session was lost; registering again");
 }
 
 static void on_limits(void *context, uint32_t interpreters)
@@ -95,7 +99,8 @@ static void on_limits(void *context, uint32_t interpreters)
     uint32_t wanted = (uint32_t)service->config->interpreters;
     uint32_t count = wanted > 0 && wanted < interpreters ? wanted : interpreters;
     if (count != service->interpreters && service->pool != NULL) {
-        log_info("the licence gives another number of interpreters", LOG_INT("interpreters", count));
+        log_info("the licence gives another number of interpreters",
+                 LOG_INT("interpreters", count));
         service->interpreters = count;
         pool_resize(service->pool, count);
     }
@@ -112,8 +117,10 @@ static void on_granted(void *context, const Engenho__Granted *granted, uint64_t 
 static void on_seat_refused(void *context, uint64_t request, const Engenho__Refused *refused)
 {
     struct service *service = context;
-    log_warn("no seat; it is asked for again", LOG_INT("request", (int64_t)request), LOG_TEXT("reason", refused->text));
-    service->ask_again_us = clock_mono_us() + (refused->retry_after_us > 0 ? refused->retry_after_us : AGAIN_US);
+    log_warn("no seat; it is asked for again", LOG_INT("request", (int64_t)request),
+             LOG_TEXT("reason", refused->text));
+    service->ask_again_us =
+        clock_mono_us() + (refused->retry_after_us > 0 ? refused->retry_after_us : AGAIN_US);
 }
 
 static void on_seat_lost(void *context, uint64_t token)
@@ -137,12 +144,12 @@ static void on_connected(void *context, bool connected, const char *reason)
     if (connected) {
         log_info("connected to the licensor", LOG_TEXT("address", service->config->licensor));
     } else {
-        log_warn("no connection to the licensor; trying on", LOG_TEXT("address", service->config->licensor),
-                 LOG_TEXT("reason", reason));
+        log_warn("no connection to the licensor; trying on",
+                 LOG_TEXT("address", service->config->licensor), LOG_TEXT("reason", reason));
     }
     if (!connected && service->phase <= PHASE_LICENCE && service->unlicensed[0] == '\0') {
-        snprintf(service->unlicensed, sizeof service->unlicensed, "no connection to the licensor at %s",
-                 service->config->licensor);
+        snprintf(service->unlicensed, sizeof service->unlicensed,
+                 "no connection to the licensor at %s", service->config->licensor);
     }
 }
 
@@ -165,15 +172,16 @@ static void port_release(void *context, const struct seat *seat)
 static void on_record(void *context, const rd_kafka_message_t *message)
 {
     struct service *service = context;
-    const char *name = topic_without_prefix(service->config->kafka.prefix, rd_kafka_topic_name(message->rkt));
+    const char *name =
+        topic_without_prefix(service->config->kafka.prefix, rd_kafka_topic_name(message->rkt));
     struct lane_io *io;
     if (name != NULL && !strcmp(name, TOPIC_CATALOG)) {
         catalog_view_record(service->catalog, message);
         return;
     }
-    LIST_FOREACH(io, &service->lanes, next)
-    {
-        if (io->partition == message->partition && !strcmp(io->state_topic, rd_kafka_topic_name(message->rkt))) {
+    LIST_FOREACH (io, &service->lanes, next) {
+        if (io->partition == message->partition &&
+            !strcmp(io->state_topic, rd_kafka_topic_name(message->rkt))) {
             takeover_state_record(io, message);
             return;
         }
@@ -192,8 +200,7 @@ static void on_caught_up(void *context, const char *topic, int32_t partition)
         service_wake(service);
         return;
     }
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         if (io->partition == partition && !strcmp(io->state_topic, topic)) {
             takeover_state_caught_up(io);
             return;
@@ -285,7 +292,10 @@ static void advance(struct service *service)
     }
 }
 
-/* A stop: what runs may finish until its time is over; then everything is committed and the group is left. */
+/*
+ * A stop: what runs may finish until its time is over; then everything is committed and the group
+ * is left.
+ */
 static void drain(struct service *service)
 {
     struct lane_io *io;
@@ -297,14 +307,12 @@ static void drain(struct service *service)
         log_warn("scripts did not end in time; they run again elsewhere",
                  LOG_INT("running", (int64_t)service->engine.running_count));
         service->abandoned = true;
-        LIST_FOREACH(io, &service->lanes, next)
-        {
+        LIST_FOREACH (io, &service->lanes, next) {
             engine_cut_lane(&service->engine, io->lane);
         }
         pool_abandon(service->pool);
     }
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         engine_close_lane(&service->engine, io->lane);
         closed = closed && io->lane->state == LANE_CLOSED;
     }
@@ -401,8 +409,9 @@ static void init_engine(struct service *service)
         .seat_linger_us = config->seat_linger_us,
         .catalog_wait_us = config->catalog_wait_us,
     };
-    struct engine_port port = {.context = service,
-                               .seats = {.context = service, .acquire = port_acquire, .release = port_release}};
+    struct engine_port port = {
+        .context = service,
+        .seats = {.context = service, .acquire = port_acquire, .release = port_release}};
     publish_fill_port(&port);
     runner_fill_port(&port);
     account_fill_port(&port);
@@ -413,31 +422,44 @@ static void init_engine(struct service *service)
 
 static int start_edges(struct service *service, struct error *error)
 {
-    static const struct follower_callbacks follower_callbacks = {.record = on_record, .caught_up = on_caught_up,
-                                                                 .trouble = on_trouble};
+    static const struct follower_callbacks follower_callbacks = {
+        .record = on_record, .caught_up = on_caught_up, .trouble = on_trouble};
     static const struct licence_client_callbacks licence_callbacks = {
-        .registered = on_registered, .refused = on_refused, .session_lost = on_session_lost, .limits = on_limits,
-        .granted = on_granted, .seat_refused = on_seat_refused, .seat_lost = on_seat_lost, .waited = on_waited,
+        .registered = on_registered,
+        .refused = on_refused,
+        .session_lost = on_session_lost,
+        .limits = on_limits,
+        .granted = on_granted,
+        .seat_refused = on_seat_refused,
+        .seat_lost = on_seat_lost,
+        .waited = on_waited,
         .connected = on_connected};
     const struct config *config = service->config;
     char topic[TOPIC_NAME_BYTES_MAX];
-    struct licence_client_options licence = {.name = config->name, .agent = config->agent,
+    struct licence_client_options licence = {.name = config->name,
+                                             .agent = config->agent,
                                              .interpreters = (uint32_t)config->interpreters,
                                              .seats = &service->engine.seats};
     if (address_parse(config->licensor, &licence.address, error) != 0) {
         return -EINVAL;
     }
     service->packages = packages_new(config->cache_dir, error);
-    service->follower = service->packages == NULL ? NULL
-                                                  : follower_new(service->base, &config->kafka, &follower_callbacks, service, error);
-    service->fetch = service->follower == NULL ? NULL : package_fetch_new(service->base, &config->kafka, service->packages, error);
+    service->follower =
+        service->packages == NULL
+            ? NULL
+            : follower_new(service->base, &config->kafka, &follower_callbacks, service, error);
+    service->fetch = service->follower == NULL ? NULL
+                                               : package_fetch_new(service->base, &config->kafka,
+                                                                   service->packages, error);
     if (service->fetch == NULL ||
-        follower_add(service->follower, topic_name(config->kafka.prefix, TOPIC_CATALOG, topic), 0, RD_KAFKA_OFFSET_BEGINNING,
-                     error) != 0) {
+        follower_add(service->follower, topic_name(config->kafka.prefix, TOPIC_CATALOG, topic), 0,
+                     RD_KAFKA_OFFSET_BEGINNING, error) != 0) {
         return -EIO;
     }
-    struct admin_options admin = {.address = config->admin_listen, .metrics = service->metrics,
-                                  .before_scrape = account_scrape, .context = service};
+    struct admin_options admin = {.address = config->admin_listen,
+                                  .metrics = service->metrics,
+                                  .before_scrape = account_scrape,
+                                  .context = service};
     probes_fill(&admin);
     service->admin = admin_new(service->base, &admin, error);
     if (service->admin == NULL) {
@@ -448,7 +470,8 @@ static int start_edges(struct service *service, struct error *error)
     return 0;
 }
 
-struct service *service_new(struct event_base *base, const struct config *config, struct error *error)
+struct service *service_new(struct event_base *base, const struct config *config,
+                            struct error *error)
 {
     struct service *service = memory_new(1, sizeof *service);
     service->base = base;
@@ -459,7 +482,8 @@ struct service *service_new(struct event_base *base, const struct config *config
     assert(service->wake_fd >= 0);
     service->turn_event = evtimer_new(base, on_turn, service);
     service->tick_event = event_new(base, -1, EV_PERSIST, on_tick, service);
-    service->wake_event = event_new(base, service->wake_fd, EV_READ | EV_PERSIST, on_kafka_wake, service);
+    service->wake_event =
+        event_new(base, service->wake_fd, EV_READ | EV_PERSIST, on_kafka_wake, service);
     event_add(service->tick_event, &(struct timeval){.tv_usec = TICK_MS * 1000});
     event_add(service->wake_event, NULL);
     service->metrics = metrics_new("worker", worker_metrics, worker_metrics_count);
@@ -478,7 +502,8 @@ void service_stop(struct service *service)
 {
     service->stopping = true;
     service->drain_until_us = clock_mono_us() + service->config->drain_us;
-    log_info("stopping: what runs may finish", LOG_INT("running", (int64_t)service->engine.running_count));
+    log_info("stopping: what runs may finish",
+             LOG_INT("running", (int64_t)service->engine.running_count));
     service_wake(service);
 }
 

@@ -1,5 +1,6 @@
 /*
- * The worker as a process: the edges around the engine, and what they know of one another. Within worker's edges.
+ * The worker as a process: the edges around the engine, and what they know of one another. Within
+ * worker's edges.
  *
  *   licence_client ──► service (registered? slot) ──► publish (two producers) ──► consume (the group) ──► lanes
  *   catalog_view, package_fetch ──► engine ◄── runner (pool)
@@ -40,7 +41,7 @@ struct inlet {
     rd_kafka_queue_t *queue; /* NULL: not read */
     rd_kafka_message_t *messages[POP_MAX];
     size_t count, next;
-    bool may_have;           /* the queue may not be empty */
+    bool may_have; /* the queue may not be empty */
 };
 
 enum lane_step { STEP_OFFSETS, STEP_STATE, STEP_LATER, STEP_READY };
@@ -50,14 +51,15 @@ struct lane_io {
     struct service *service;
     struct lane *lane;
     enum lane_step step;
-    char topic[TOPIC_NAME_BYTES_MAX], later_topic[TOPIC_NAME_BYTES_MAX], state_topic[TOPIC_NAME_BYTES_MAX];
+    char topic[TOPIC_NAME_BYTES_MAX], later_topic[TOPIC_NAME_BYTES_MAX],
+        state_topic[TOPIC_NAME_BYTES_MAX];
     int32_t partition;
     struct inlet input, later;
-    int64_t committed;       /* -1: never */
+    int64_t committed; /* -1: never */
     char *metadata;
-    bool has_offset;         /* the group's stable offset is known */
-    bool clear;              /* no transaction is open on its state and later */
-    int64_t earliest, end;   /* of the input; -1: not known yet */
+    bool has_offset;              /* the group's stable offset is known */
+    bool clear;                   /* no transaction is open on its state and later */
+    int64_t earliest, end;        /* of the input; -1: not known yet */
     int64_t later_end, state_end; /* -1: not known yet */
     int64_t assigned_us, fetched_us;
     bool following_state, revoked;
@@ -90,8 +92,8 @@ struct service {
     /* the licensor */
     struct licence_client *licence;
     uint32_t slot, interpreters;
-    char *session;            /* of the engine's results */
-    char unlicensed[512];     /* why; empty: registered */
+    char *session;        /* of the engine's results */
+    char unlicensed[512]; /* why; empty: registered */
     /* Kafka */
     rd_kafka_t *group_client, *later_client;
     rd_kafka_queue_t *group_queue, *later_queue, *admin_queue;
@@ -102,9 +104,9 @@ struct service {
     struct txn *txns[2];
     int64_t handed_us[2];
     unsigned txns_ready;
-    rd_kafka_t *plain;        /* at-least-once */
+    rd_kafka_t *plain; /* at-least-once */
     uint64_t outstanding[2];
-    int64_t ask_again_us;     /* when refused seats are asked for again; 0: none was */
+    int64_t ask_again_us; /* when refused seats are asked for again; 0: none was */
     bool broker_seen, fatal;
     char fatal_reason[256];
     int64_t polled_us, revoke_until_us;
@@ -117,13 +119,16 @@ struct service {
 };
 
 /* service.c */
-struct service *service_new(struct event_base *base, const struct config *config, struct error *error);
+struct service *service_new(struct event_base *base, const struct config *config,
+                            struct error *error);
 void service_free(struct service *service);
 /* Drain and leave; the loop ends by itself. */
 void service_stop(struct service *service);
 /* Something happened: look at everything on the loop's next turn. */
 void service_wake(struct service *service);
-/* The producers are of no use any more: forget what is under way, leave the group, and begin again. */
+/*
+ * The producers are of no use any more: forget what is under way, leave the group, and begin again.
+ */
 void service_start_over(struct service *service, const char *reason);
 
 /* consume.c: the group and the reader of `later` */
@@ -140,7 +145,8 @@ struct lane_io *consume_find(struct service *service, const char *topic, int32_t
 void consume_drop_lane(struct service *service, struct lane_io *io);
 MUST_CHECK int consume_read_later(struct lane_io *io);
 void consume_assign_input(struct service *service, struct lane_io **ios, size_t count);
-void inlet_open(struct inlet *inlet, struct service *service, rd_kafka_t *client, const char *topic, int32_t partition);
+void inlet_open(struct inlet *inlet, struct service *service, rd_kafka_t *client, const char *topic,
+                int32_t partition);
 void inlet_close(struct inlet *inlet);
 
 void consume_fill_port(struct engine_port *port);
@@ -182,7 +188,8 @@ void catalog_view_apply(struct catalog_view *view);
 /* The code with this number, or NULL: nobody uses it any more. */
 struct code *catalog_view_code(struct catalog_view *view, uint32_t number);
 /* It does not load: its production is held; an application on demand fails. */
-void catalog_view_break(struct catalog_view *view, struct code *code, const Engenho__Loaded *loaded);
+void catalog_view_break(struct catalog_view *view, struct code *code,
+                        const Engenho__Loaded *loaded);
 void catalog_view_fill_port(struct engine_port *port);
 
 #endif
