@@ -1,5 +1,6 @@
 /*
- * Executions as they stand in a frame: whatever the bytes, reading ends, and what it accepts lies inside them.
+ * Executions as they stand in a frame: whatever the bytes, reading ends, and what it accepts lies
+ * inside them.
  */
 #include "tests/fuzz/fuzz.h"
 #include "worker/interpreter/request.h"

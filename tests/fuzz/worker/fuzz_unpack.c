@@ -26,7 +26,8 @@ static void try_path(const uint8_t *data, size_t bytes)
     char *text = fuzz_text(data, bytes);
     if (unpack_clean_path(text, path, &depth, &error) == 0) {
         REQUIRE(path[0] != '/' && depth <= UNPACK_DEPTH_MAX && strlen(path) <= bytes);
-        REQUIRE(strcmp(path, "..") != 0 && strncmp(path, "../", 3) != 0 && strstr(path, "/../") == NULL);
+        REQUIRE(strcmp(path, "..") != 0 && strncmp(path, "../", 3) != 0 &&
+                strstr(path, "/../") == NULL);
         REQUIRE(strstr(path, "//") == NULL && strchr(path, '\\') == NULL);
     }
     free(text);

@@ -119,7 +119,11 @@ static void fields_of_tomorrow_are_passed_over(void **state)
 {
     (void)state;
     /* 100: varint; 101: bytes; 102: fixed64; 103: fixed32; then number = 5. */
-    static const uint8_t data[] = "\xa0\x06\x01\xaa\x06\x02xx\xb1\x06" "12345678" "\xbd\x06" "1234" "\x08\x05";
+    static const uint8_t data[] = "\xa0\x06\x01\xaa\x06\x02xx\xb1\x06"
+                                  "12345678"
+                                  "\xbd\x06"
+                                  "1234"
+                                  "\x08\x05";
     struct request request;
     assert_int_equal(request_read((struct wire_span){data, sizeof(data) - 1}, &request), 0);
     assert_int_equal(request.number, 5);
