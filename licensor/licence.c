@@ -24,15 +24,10 @@ static int bad(struct error *error, const char *what)
 
 /* A text without control characters, so that JSON has one way to write it. */
 static int get_text(const json_t *object, const char *member, char *text, size_t bytes,
-                    bool required, struct error *error)
+                    struct error *error)
 {
-    const json_t *value = json_object_get(object, member);
-    if (value == NULL && !required) {
-        return 0;
-    }
-    const char *string = json_string_value(value);
-    if (string == NULL || strlen(string) >= bytes ||
-        (string[0] != '\0' && !name_is_valid(string)) || (required && string[0] == '\0')) {
+    const char *string = json_string_value(json_object_get(object, member));
+    if (string == NULL || strlen(string) >= bytes || !name_is_valid(string)) {
         return error_set(
             error, -EINVAL,
             "not a licence file of Engenho: its %s must be a text of at most %zu bytes", member,
@@ -182,26 +177,36 @@ static int check_members(const json_t *object, struct error *error)
     return 0;
 }
 
-static int get_licence(const json_t *object, struct licence *licence, struct error *error)
+static int get_texts(const json_t *object, struct licence *licence, struct error *error)
 {
     char word[16] = "";
-    int rc = check_members(object, error);
-    rc = rc != 0 ? rc
-                 : get_text(object, "customer", licence->customer, sizeof(licence->customer), true,
-                            error);
-    rc = rc != 0 ? rc
-                 : get_text(object, "contact", licence->contact, sizeof(licence->contact), false,
-                            error);
-    rc = rc != 0 ? rc : get_text(object, "edition", word, sizeof(word), true, error);
+    int rc = get_text(object, "customer", licence->customer, sizeof(licence->customer), error);
+    rc = rc != 0 ? rc : get_text(object, "edition", word, sizeof(word), error);
     if (rc == 0 && edition_parse(word, &licence->edition) != 0) {
         rc = bad(error, "its edition must be demo, lite, enterprise or full");
     }
-    rc = rc != 0 ? rc : get_number(object, "keys", KEYS_MAX, &licence->keys, error);
+    if (rc == 0 && json_object_get(object, "contact") != NULL) {
+        rc = get_text(object, "contact", licence->contact, sizeof(licence->contact), error);
+    }
+    return rc;
+}
+
+static int get_numbers(const json_t *object, struct licence *licence, struct error *error)
+{
+    int rc = get_number(object, "keys", KEYS_MAX, &licence->keys, error);
     rc = rc != 0 ? rc : get_number(object, "interpreters", 64, &licence->interpreters, error);
     rc = rc != 0 ? rc : get_number(object, "productions", CAP_MAX, &licence->productions, error);
     rc = rc != 0 ? rc : get_number(object, "grace_days", 3650, &licence->grace_days, error);
     rc = rc != 0 ? rc : get_instant(object, "valid_from", &licence->valid_from_us, error);
     rc = rc != 0 ? rc : get_instant(object, "valid_until", &licence->valid_until_us, error);
+    return rc;
+}
+
+static int get_licence(const json_t *object, struct licence *licence, struct error *error)
+{
+    int rc = check_members(object, error);
+    rc = rc != 0 ? rc : get_texts(object, licence, error);
+    rc = rc != 0 ? rc : get_numbers(object, licence, error);
     rc = rc != 0 ? rc : get_switch(object, "upgrade", &licence->upgrade, error);
     rc = rc != 0 ? rc : get_switch(object, "strict", &licence->strict, error);
     rc = rc != 0 ? rc : get_pools(object, licence, error);

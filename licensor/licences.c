@@ -69,18 +69,19 @@ static bool is_twice(const struct found *found, size_t count)
     return false;
 }
 
-static size_t read_all(const char *directory, struct dirent **entries, int entries_count,
-                       licences_refused refused, void *context, struct found *found)
+static size_t read_all(const struct licences_source *source, struct dirent **entries,
+                       int entries_count, struct found *found)
 {
     size_t count = 0;
     for (int i = 0; i < entries_count && count < LICENCES_MAX; i++) {
         struct error error;
-        found[count].path = memory_print("%s/%s", directory, entries[i]->d_name);
+        found[count].path = memory_print("%s/%s", source->directory, entries[i]->d_name);
         if (read_licence(found[count].path, &found[count].licence, &error) != 0) {
-            refused(context, found[count].path, error.text);
+            source->refused(source->context, found[count].path, error.text);
             free(found[count].path);
         } else if (is_twice(found, count)) {
-            refused(context, found[count].path, "the same licence is there twice; it counts once");
+            source->refused(source->context, found[count].path,
+                            "the same licence is there twice; it counts once");
             free(found[count].path);
         } else {
             count++;
@@ -89,45 +90,58 @@ static size_t read_all(const char *directory, struct dirent **entries, int entri
     return count;
 }
 
-int licences_load(const char *directory, const char *customer, int64_t now_unix_us,
-                  licences_refused refused, void *context, struct limits *ret_limits,
+/* Those that upgrade come last, for the others must be there. */
+static void add_all(const struct licences_source *source, const struct found *found, size_t count,
+                    struct limits *limits)
+{
+    for (int upgrades = 0; upgrades < 2; upgrades++) {
+        for (size_t i = 0; i < count; i++) {
+            struct error reason;
+            if (found[i].licence.upgrade == (upgrades == 1) &&
+                limits_add(limits, &found[i].licence, source->customer, source->now_unix_us,
+                           &reason) != 0) {
+                source->refused(source->context, found[i].path, reason.text);
+            }
+        }
+    }
+}
+
+static int load_directory(const struct licences_source *source, struct limits *limits,
+                          struct error *error)
+{
+    struct dirent **entries;
+    int entries_count = scandir(source->directory, &entries, is_licence_file, alphasort);
+    if (entries_count < 0) {
+        int rc = -errno;
+        return error_set(
+            error, rc, "can't read the licence directory %s: %s; make it, or change --licence-dir",
+            source->directory, strerror(-rc));
+    }
+    struct found *found = memory_new(LICENCES_MAX + 1, sizeof(*found));
+    size_t count = read_all(source, entries, entries_count, found);
+    add_all(source, found, count, limits);
+    for (size_t i = 0; i < count; i++) {
+        free(found[i].path);
+    }
+    free(found);
+    for (int i = 0; i < entries_count; i++) {
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
+}
+
+int licences_load(const struct licences_source *source, struct limits *ret_limits,
                   struct error *error)
 {
     struct limits limits;
     limits_init(&limits);
-    if (directory != NULL) {
-        struct dirent **entries;
-        int entries_count = scandir(directory, &entries, is_licence_file, alphasort);
-        if (entries_count < 0) {
-            int rc = -errno;
-            return error_set(
-                error, rc,
-                "can't read the licence directory %s: %s; make it, or change --licence-dir",
-                directory, strerror(-rc));
-        }
-        struct found *found = memory_new(LICENCES_MAX + 1, sizeof(*found));
-        size_t count = read_all(directory, entries, entries_count, refused, context, found);
-        for (int upgrades = 0; upgrades < 2; upgrades++) {
-            for (size_t i = 0; i < count; i++) {
-                struct error reason;
-                if (found[i].licence.upgrade == (upgrades == 1) &&
-                    limits_add(&limits, &found[i].licence, customer, now_unix_us, &reason) != 0) {
-                    refused(context, found[i].path, reason.text);
-                }
-            }
-        }
-        for (size_t i = 0; i < count; i++) {
-            free(found[i].path);
-        }
-        free(found);
-        for (int i = 0; i < entries_count; i++) {
-            free(entries[i]);
-        }
-        free(entries);
+    int rc = source->directory != NULL ? load_directory(source, &limits, error) : 0;
+    if (rc == 0) {
+        limits_close(&limits);
+        *ret_limits = limits;
     }
-    limits_close(&limits);
-    *ret_limits = limits;
-    return 0;
+    return rc;
 }
 
 static void ignore(void *context, const char *path, const char *reason)
@@ -158,10 +172,10 @@ static int write_file(const char *path, const void *data, size_t bytes, struct e
     return rc;
 }
 
-int licences_install(const char *directory, const char *customer, int64_t now_unix_us,
-                     const void *file, size_t bytes, struct error *error)
+int licences_install(const struct licences_source *source, const void *file, size_t bytes,
+                     struct error *error)
 {
-    if (directory == NULL) {
+    if (source->directory == NULL) {
         return error_set(error, -ENOENT,
                          "the licensor has no licence directory; start it with --licence-dir");
     }
@@ -172,10 +186,13 @@ int licences_install(const char *directory, const char *customer, int64_t now_un
     if (rc != 0) {
         return rc;
     }
+    struct licences_source quiet = *source;
+    quiet.refused = ignore;
     struct limits limits;
-    rc = licences_load(directory, customer, now_unix_us, ignore, NULL, &limits, error);
+    limits_init(&limits);
+    rc = load_directory(&quiet, &limits, error);
     if (rc == 0) {
-        rc = limits_add(&limits, &licence, customer, now_unix_us, error);
+        rc = limits_add(&limits, &licence, source->customer, source->now_unix_us, error);
     }
     if (rc != 0) {
         return rc;
@@ -186,7 +203,7 @@ int licences_install(const char *directory, const char *customer, int64_t now_un
             name[at++] = licence.signature[i];
         }
     }
-    char *path = memory_print("%s/licence-%s.json", directory, name);
+    char *path = memory_print("%s/licence-%s.json", source->directory, name);
     rc = write_file(path, file, bytes, error);
     free(path);
     return rc;

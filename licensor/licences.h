@@ -10,23 +10,28 @@
 #include "licensor/licence.h"
 #include "licensor/limits.h"
 
-/* One file that was not accepted, and why. Borrowed for the call. */
-typedef void (*licences_refused)(void *context, const char *path, const char *reason);
+struct licences_source {
+    const char *directory; /* NULL: none */
+    const char *customer;  /* for whom licences must be; NULL: whom the first one is for */
+    int64_t now_unix_us;
+    /* One file that was not accepted, and why. Borrowed for the call. */
+    void (*refused)(void *context, const char *path, const char *reason);
+    void *context;
+};
 
 /*
- * Add up the *.json files of `directory` (NULL: none) by name, those that upgrade last. A file that
- * is not accepted is told to `refused` and left out. Returns 0 with the limits, or -Exxx with a
- * sentence when the directory can't be read.
+ * Add up the *.json files of the directory by name, those that upgrade last. A file that is not
+ * accepted is told to `refused` and left out. Returns 0 with the limits, or -Exxx with a sentence
+ * when the directory can't be read.
  */
-MUST_CHECK int licences_load(const char *directory, const char *customer, int64_t now_unix_us,
-                             licences_refused refused, void *context, struct limits *ret_limits,
+MUST_CHECK int licences_load(const struct licences_source *source, struct limits *ret_limits,
                              struct error *error);
 
 /*
  * Check a licence file against those that are there, and write it into the directory. Returns 0, or
  * -Exxx with a sentence; then nothing was written.
  */
-MUST_CHECK int licences_install(const char *directory, const char *customer, int64_t now_unix_us,
-                                const void *file, size_t bytes, struct error *error);
+MUST_CHECK int licences_install(const struct licences_source *source, const void *file,
+                                size_t bytes, struct error *error);
 
 #endif

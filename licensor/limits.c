@@ -131,8 +131,9 @@ static int check_edition(struct limits *limits, const struct licence *licence, s
     return 0;
 }
 
-int limits_add(struct limits *limits, const struct licence *licence, const char *customer,
-               int64_t now_unix_us, struct error *error)
+/* For whom it is, when it holds, and whether it fits beside the others. */
+static int check_all(struct limits *limits, const struct licence *licence, const char *customer,
+                     int64_t now_unix_us, struct error *error)
 {
     const char *ours = customer != NULL    ? customer
                        : limits->files > 0 ? limits->customer
@@ -148,6 +149,25 @@ int limits_add(struct limits *limits, const struct licence *licence, const char 
     if (rc == 0) {
         rc = check_room(limits, licence, error);
     }
+    return rc;
+}
+
+static void add_pools(struct limits *limits, const struct licence *licence)
+{
+    for (size_t i = 0; i < licence->pools_count; i++) {
+        add_pool(limits, licence->pools[i].pool, licence->pools[i].cap);
+    }
+    for (size_t i = 0; i < licence->chains_count; i++) {
+        if (limits_chain(limits, licence->chains[i].name) == NULL) {
+            limits->chains[limits->chains_count++] = licence->chains[i];
+        }
+    }
+}
+
+int limits_add(struct limits *limits, const struct licence *licence, const char *customer,
+               int64_t now_unix_us, struct error *error)
+{
+    int rc = check_all(limits, licence, customer, now_unix_us, error);
     if (rc != 0) {
         return rc;
     }
@@ -157,14 +177,7 @@ int limits_add(struct limits *limits, const struct licence *licence, const char 
     take_figures(limits, licence);
     limits->keys =
         UINT32_MAX - limits->keys < licence->keys ? UINT32_MAX : limits->keys + licence->keys;
-    for (size_t i = 0; i < licence->pools_count; i++) {
-        add_pool(limits, licence->pools[i].pool, licence->pools[i].cap);
-    }
-    for (size_t i = 0; i < licence->chains_count; i++) {
-        if (limits_chain(limits, licence->chains[i].name) == NULL) {
-            limits->chains[limits->chains_count++] = licence->chains[i];
-        }
-    }
+    add_pools(limits, licence);
     snprintf(limits->customer, sizeof(limits->customer), "%s", licence->customer);
     if (licence->contact[0] != '\0') {
         snprintf(limits->contact, sizeof(limits->contact), "%s", licence->contact);

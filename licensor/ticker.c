@@ -56,8 +56,12 @@ int ticker_load_licences(struct service *service, struct error *error)
     service->licence_checked_mono_us = clock_mono_us();
     struct limits limits;
     service->licence_warning[0] = '\0';
-    int rc = licences_load(service->config->licence_dir, service->config->customer, now_us,
-                           on_licence_refused, service, &limits, error);
+    const struct licences_source source = {.directory = service->config->licence_dir,
+                                           .customer = service->config->customer,
+                                           .now_unix_us = now_us,
+                                           .refused = on_licence_refused,
+                                           .context = service};
+    int rc = licences_load(&source, &limits, error);
     if (rc != 0) {
         return rc;
     }

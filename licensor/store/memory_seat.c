@@ -25,10 +25,10 @@ void memory_refuse(struct store_answer *answer, enum store_reason reason)
 }
 
 void memory_grant_of(const struct memory *memory, const struct member *member, const char *request,
-                     const struct seat *seat, bool waived, struct store_grant *ret_grant)
+                     const struct seat *seat, struct store_grant *ret_grant)
 {
-    *ret_grant = (struct store_grant){
-        .token = seat->token, .number = seat->number, .reused = seat->reused, .waived = waived};
+    *ret_grant =
+        (struct store_grant){.token = seat->token, .number = seat->number, .reused = seat->reused};
     snprintf(ret_grant->session, sizeof(ret_grant->session), "%s", member->id);
     snprintf(ret_grant->request, sizeof(ret_grant->request), "%s", request);
     snprintf(ret_grant->pool, sizeof(ret_grant->pool), "%s", seat->pool->name);
@@ -137,7 +137,8 @@ static void waive(struct memory *memory, struct member *member, const char *requ
     seat->others++;
     memory_next_op(memory);
     seat->pool->totals.waived++;
-    memory_grant_of(memory, member, request, seat, true, ret_grant);
+    memory_grant_of(memory, member, request, seat, ret_grant);
+    ret_grant->waived = true;
 }
 
 static struct store_grant *hand(struct memory *memory)
@@ -170,7 +171,7 @@ static bool serve(struct memory *memory, struct ask *ask, struct pool *pool)
         return false;
     }
     struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
-    memory_grant_of(memory, member, seat->request, seat, false, hand(memory));
+    memory_grant_of(memory, member, seat->request, seat, hand(memory));
     memory_leave_line(ask);
     return true;
 }
@@ -276,8 +277,9 @@ static bool repeated(struct memory *memory, struct member *member, const char *r
     HASH_FIND_STR(member->waived, request, waived);
     if (seat != NULL || waived != NULL) {
         answer->word = STORE_GRANTED;
-        memory_grant_of(memory, member, request, seat != NULL ? seat : waived->seat, seat == NULL,
+        memory_grant_of(memory, member, request, seat != NULL ? seat : waived->seat,
                         &answer->grant);
+        answer->grant.waived = seat == NULL;
         return true;
     }
     struct ask *ask;
@@ -363,7 +365,7 @@ static bool try_chain(struct memory *memory, struct member *member, const struct
             struct seat *seat = grant_seat(memory, member, ask, ask->pools[i], &taken);
             answer->word = STORE_GRANTED;
             answer->full_count = 0;
-            memory_grant_of(memory, member, seat->request, seat, false, &answer->grant);
+            memory_grant_of(memory, member, seat->request, seat, &answer->grant);
             return true;
         }
         fill_full(answer, ask->pools[i]->name, ask->pools[i]->used, ask->pools[i]->cap);
@@ -513,10 +515,20 @@ static int64_t seat_over(struct memory *memory, struct member *member, struct se
     return life_left_ms;
 }
 
-static void release_seat(struct memory *memory, struct member *member, struct seat *seat,
-                         struct waived *waived, const struct store_request *request,
-                         struct store_answer *answer)
+static void release_seat(struct memory *memory, struct member *member,
+                         const struct store_request *request, struct store_answer *answer)
 {
+    struct seat *seat;
+    struct waived *waived = NULL;
+    HASH_FIND_STR(member->seats, request->request, seat);
+    if (seat == NULL) {
+        HASH_FIND_STR(member->waived, request->request, waived);
+        seat = waived != NULL ? waived->seat : NULL;
+    }
+    if (seat == NULL) {
+        release_unknown(memory, request, answer);
+        return;
+    }
     if (seat->token != request->token || (waived == NULL && seat->ended)) {
         release_unknown(memory, request, answer);
         return;
@@ -533,7 +545,7 @@ static void release_seat(struct memory *memory, struct member *member, struct se
                         .held_ms = memory->now_ms - seat->since_ms,
                         .used = seat->used,
                         .cap = seat->cap};
-    memory_grant_of(memory, member, request->request, seat, false, &memo.grant);
+    memory_grant_of(memory, member, request->request, seat, &memo.grant);
     memo.grant.life_left_ms = seat->life_end_ms;
     if (seat->ended && seat->others == 0) {
         memo.life_left_ms = seat_over(memory, member, seat, answer);
@@ -557,20 +569,15 @@ void memory_release(struct memory *memory, const struct store_request *request,
 {
     struct member *member = memory_member(memory, request->session);
     struct ask *ask = NULL;
-    struct seat *seat = NULL;
-    struct waived *waived = NULL;
     if (member != NULL) {
         HASH_FIND_STR(member->asks, request->request, ask);
-        HASH_FIND_STR(member->seats, request->request, seat);
-        HASH_FIND_STR(member->waived, request->request, waived);
     }
     if (ask != NULL) {
         memory_leave_line(ask);
         memory_next_op(memory);
         released(answer, 0, "", 0);
-    } else if (seat != NULL || waived != NULL) {
-        release_seat(memory, member, seat != NULL ? seat : waived->seat,
-                     seat != NULL ? NULL : waived, request, answer);
+    } else if (member != NULL) {
+        release_seat(memory, member, request, answer);
     } else {
         release_unknown(memory, request, answer);
     }

@@ -167,7 +167,7 @@ bool memory_recovering(const struct memory *memory);
 uint64_t memory_next_op(struct memory *memory);
 void memory_refuse(struct store_answer *answer, enum store_reason reason);
 void memory_grant_of(const struct memory *memory, const struct member *member, const char *request,
-                     const struct seat *seat, bool waived, struct store_grant *ret_grant);
+                     const struct seat *seat, struct store_grant *ret_grant);
 struct memo *memory_memo(struct memory *memory, const char *request);
 void memory_forget_memo(struct memory *memory, struct memo *memo);
 
