@@ -10,10 +10,9 @@
 
 /* Names of a kind, one a line; nothing when the server does not answer: a completion never
  * complains. */
-static int print_names(const char *kind)
+static int print_names(const struct client_options *options, const char *kind)
 {
-    struct client_options options = {.server = NULL};
-    struct client *client = client_new(&options, NULL);
+    struct client *client = client_new(options, NULL);
     struct client_path path;
     struct client_answer answer;
     client_path_init(&path, "/v1");
@@ -141,7 +140,7 @@ int command_completion(const struct call *call)
         return print_bash();
     }
     if (strcmp(call->operands[0], "names") == 0 && call->operand_count == 2) {
-        return print_names(call->operands[1]);
+        return print_names(call->config, call->operands[1]);
     }
     (void)command_fail(call, "it writes completion for bash: engenho completion bash");
     return EXIT_USAGE;
