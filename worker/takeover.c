@@ -1,10 +1,11 @@
 /*
- * Taking lanes over (DESIGN section 4): the group's stable offsets, asked for asynchronously; where a dead worker's transaction is in
- * the way, its slot (named in the commit metadata) is fenced with short-lived producers; then `state` and `later` are read to their
- * ends, and the lane is claimed by a commit of its own. An edge: librdkafka.
+ * Taking lanes over (DESIGN section 4): the group's stable offsets, asked for asynchronously; where
+ * a dead worker's transaction is in the way, its slot (named in the commit metadata) is fenced with
+ * short-lived producers; then `state` and `later` are read to their ends, and the lane is claimed
+ * by a commit of its own. An edge: librdkafka.
  *
- * A worker that gave a lane away answered only when it was in no transaction, so what is still open there after a moment was left
- * by a dead one.
+ * A worker that gave a lane away answered only when it was in no transaction, so what is still open
+ * there after a moment was left by a dead one.
  */
 #include <assert.h>
 #include <errno.h>
@@ -19,31 +20,34 @@
 #include "worker/commit_metadata.h"
 #include "worker/service.h"
 
-#define ASK_AGAIN_US 50000       /* between looks at an offset that is not stable */
-#define SETTLE_US 400000         /* a commit's markers may take so long; then the slot is fenced */
-#define TROUBLE_AGAIN_US 1000000
+#define ASK_AGAIN_US 50000 /* between looks at an offset that is not stable */
+#define SETTLE_US 400000   /* a commit's markers may take so long; then the slot is fenced */
+#define TROUBLE_AGAIN_US 200000
+#define TROUBLE_TOLD_US 10000000
 #define REQUEST_MS 5000
 
 enum ask { ASK_STABLE = 1, ASK_UNSTABLE, ASK_EARLIEST, ASK_END, ASK_COMMITTED_END };
 
 struct takeover {
     struct service *service;
-    unsigned asked;             /* answers that are awaited */
-    int64_t again_us;           /* when to look again */
-    int64_t unclear_us;         /* since when a transaction is in the way; 0: none is */
-    bool unstable;              /* some offset was not stable */
-    bool trouble;               /* some answer was an error */
+    unsigned asked;     /* answers that are awaited */
+    int64_t again_us;   /* when to look again */
+    int64_t unclear_us; /* since when a transaction is in the way; 0: none is */
+    bool unstable;      /* some offset was not stable */
+    bool trouble;       /* some answer was an error */
     struct txn_thread *fence_thread;
     struct txn *fences[2];
-    uint32_t fencing;           /* slot */
+    uint32_t fencing; /* slot */
     unsigned fences_done;
-    int64_t fenced_us;          /* when a slot was last fenced */
+    int64_t told_us;            /* when trouble was last told */
+    int64_t fenced_us; /* when a slot was last fenced */
 };
 
 struct takeover *takeover_new(struct service *service)
 {
     struct takeover *takeover = memory_new(1, sizeof *takeover);
     takeover->service = service;
+    takeover->told_us = -TROUBLE_TOLD_US;
     return takeover;
 }
 
@@ -58,10 +62,12 @@ void takeover_free(struct takeover *takeover)
     free(takeover);
 }
 
-static rd_kafka_AdminOptions_t *options_for(struct takeover *takeover, rd_kafka_admin_op_t op, enum ask ask)
+static rd_kafka_AdminOptions_t *options_for(struct takeover *takeover, rd_kafka_admin_op_t op,
+                                            enum ask ask)
 {
     char text[128];
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(takeover->service->group_client, op);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(takeover->service->group_client, op);
     rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_MS, text, sizeof text);
     rd_kafka_AdminOptions_set_opaque(options, (void *)(uintptr_t)ask);
     return options;
@@ -71,8 +77,7 @@ static rd_kafka_topic_partition_list_t *list_lanes(const struct takeover *takeov
 {
     const struct lane_io *io;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
-    LIST_FOREACH(io, &takeover->service->lanes, next)
-    {
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         if (io->step == STEP_OFFSETS && !io->revoked) {
             rd_kafka_topic_partition_list_add(list, io->topic, io->partition);
         }
@@ -84,13 +89,17 @@ static void ask_offsets(struct takeover *takeover, enum ask ask)
 {
     struct service *service = takeover->service;
     rd_kafka_topic_partition_list_t *list = list_lanes(takeover);
-    rd_kafka_AdminOptions_t *options = options_for(takeover, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ask);
-    rd_kafka_error_t *error = rd_kafka_AdminOptions_set_require_stable_offsets(options, ask == ASK_STABLE);
+    rd_kafka_AdminOptions_t *options =
+        options_for(takeover, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ask);
+    rd_kafka_error_t *error =
+        rd_kafka_AdminOptions_set_require_stable_offsets(options, ask == ASK_STABLE);
     if (error != NULL) {
         rd_kafka_error_destroy(error);
     }
-    rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(service->group, list);
-    rd_kafka_ListConsumerGroupOffsets(service->group_client, &request, 1, options, service->admin_queue);
+    rd_kafka_ListConsumerGroupOffsets_t *request =
+        rd_kafka_ListConsumerGroupOffsets_new(service->group, list);
+    rd_kafka_ListConsumerGroupOffsets(service->group_client, &request, 1, options,
+                                      service->admin_queue);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_topic_partition_list_destroy(list);
@@ -100,10 +109,10 @@ static void ask_offsets(struct takeover *takeover, enum ask ask)
 static void ask_ends(struct takeover *takeover, enum ask ask)
 {
     const struct lane_io *io;
-    int64_t spec = ask == ASK_EARLIEST ? RD_KAFKA_OFFSET_SPEC_EARLIEST : RD_KAFKA_OFFSET_SPEC_LATEST;
+    int64_t spec =
+        ask == ASK_EARLIEST ? RD_KAFKA_OFFSET_SPEC_EARLIEST : RD_KAFKA_OFFSET_SPEC_LATEST;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(32);
-    LIST_FOREACH(io, &takeover->service->lanes, next)
-    {
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         if (io->step != STEP_OFFSETS || io->revoked) {
             continue;
         }
@@ -117,11 +126,13 @@ static void ask_ends(struct takeover *takeover, enum ask ask)
     }
     rd_kafka_AdminOptions_t *options = options_for(takeover, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ask);
     rd_kafka_error_t *error = rd_kafka_AdminOptions_set_isolation_level(
-        options, ask == ASK_COMMITTED_END ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
+        options, ask == ASK_COMMITTED_END ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
+                                          : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
     if (error != NULL) {
         rd_kafka_error_destroy(error);
     }
-    rd_kafka_ListOffsets(takeover->service->group_client, list, options, takeover->service->admin_queue);
+    rd_kafka_ListOffsets(takeover->service->group_client, list, options,
+                         takeover->service->admin_queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_topic_partition_list_destroy(list);
     takeover->asked++;
@@ -132,8 +143,7 @@ static void ask_all(struct takeover *takeover)
 {
     struct lane_io *io;
     takeover->unstable = takeover->trouble = false;
-    LIST_FOREACH(io, &takeover->service->lanes, next)
-    {
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         if (io->step == STEP_OFFSETS) {
             io->has_offset = false;
             io->clear = true;
@@ -147,13 +157,21 @@ static void ask_all(struct takeover *takeover)
     ask_ends(takeover, ASK_COMMITTED_END);
 }
 
-static void tell_trouble(const char *what, const char *topic, int32_t partition, const char *reason)
+/* Once, and again when it goes on. */
+static void tell_trouble(struct takeover *takeover, const char *what, const char *topic, int32_t partition, const char *reason)
 {
-    log_warn("a lane can't be taken yet; trying on", LOG_TEXT("while", what), LOG_TEXT("topic", topic),
+    int64_t now_us = clock_mono_us();
+    takeover->trouble = true;
+    if (now_us < takeover->told_us + TROUBLE_TOLD_US) {
+        return;
+    }
+    takeover->told_us = now_us;
+    log_warn("lanes can't be taken yet; trying on", LOG_TEXT("while", what), LOG_TEXT("topic", topic),
              LOG_INT("partition", partition), LOG_TEXT("reason", reason));
 }
 
-static void note_offset(struct takeover *takeover, const rd_kafka_topic_partition_t *part, enum ask ask)
+static void note_offset(struct takeover *takeover, const rd_kafka_topic_partition_t *part,
+                        enum ask ask)
 {
     struct lane_io *io = consume_find(takeover->service, part->topic, part->partition);
     if (io == NULL || io->step != STEP_OFFSETS) {
@@ -164,14 +182,15 @@ static void note_offset(struct takeover *takeover, const rd_kafka_topic_partitio
         return;
     }
     if (part->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        takeover->trouble = true;
-        tell_trouble("reading committed offsets", part->topic, part->partition, rd_kafka_err2str(part->err));
+        tell_trouble(takeover, "reading committed offsets", part->topic, part->partition,
+                     rd_kafka_err2str(part->err));
         return;
     }
     io->has_offset = io->has_offset || ask == ASK_STABLE;
     io->committed = part->offset >= 0 ? part->offset : -1;
     free(io->metadata);
-    io->metadata = part->metadata_size > 0 ? memory_copy(part->metadata, part->metadata_size) : NULL;
+    io->metadata =
+        part->metadata_size > 0 ? memory_copy(part->metadata, part->metadata_size) : NULL;
 }
 
 static void on_offsets(struct takeover *takeover, rd_kafka_event_t *event, enum ask ask)
@@ -181,13 +200,13 @@ static void on_offsets(struct takeover *takeover, rd_kafka_event_t *event, enum 
         rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[i]);
-        if (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
+        if (error != NULL &&
+            rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
             takeover->unstable = true;
             continue;
         }
         if (error != NULL) {
-            takeover->trouble = true;
-            tell_trouble("reading committed offsets", "", -1, rd_kafka_error_string(error));
+            tell_trouble(takeover, "reading committed offsets", "", -1, rd_kafka_error_string(error));
             continue;
         }
         const rd_kafka_topic_partition_list_t *parts = rd_kafka_group_result_partitions(groups[i]);
@@ -197,16 +216,16 @@ static void on_offsets(struct takeover *takeover, rd_kafka_event_t *event, enum 
     }
 }
 
-static void note_end(struct takeover *takeover, const rd_kafka_topic_partition_t *part, enum ask ask)
+static void note_end(struct takeover *takeover, const rd_kafka_topic_partition_t *part,
+                     enum ask ask)
 {
     struct lane_io *io;
     if (part->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        takeover->trouble = true;
-        tell_trouble("looking where it ends", part->topic, part->partition, rd_kafka_err2str(part->err));
+        tell_trouble(takeover, "looking where it ends", part->topic, part->partition,
+                     rd_kafka_err2str(part->err));
         return;
     }
-    LIST_FOREACH(io, &takeover->service->lanes, next)
-    {
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         if (io->partition != part->partition || io->step != STEP_OFFSETS) {
             continue;
         }
@@ -242,7 +261,8 @@ static void on_fenced(void *context, struct txn *txn, enum txn_result result, co
     struct takeover *takeover = context;
     (void)txn;
     if (result != TXN_DONE) {
-        log_warn("a slot can't be fenced; trying on", LOG_INT("slot", takeover->fencing), LOG_TEXT("reason", reason));
+        log_warn("a slot can't be fenced; trying on", LOG_INT("slot", takeover->fencing),
+                 LOG_TEXT("reason", reason));
     }
     if (++takeover->fences_done == 2) {
         txn_free(takeover->fences[0]);
@@ -251,7 +271,8 @@ static void on_fenced(void *context, struct txn *txn, enum txn_result result, co
         takeover->again_us = clock_mono_us();
         takeover->unclear_us = clock_mono_us();
         metric_add(metrics_series(takeover->service->metrics, "engenho_worker_slots_fenced_total",
-                                  METRIC_VALUES(takeover->service->config->agent)), 1);
+                                  METRIC_VALUES(takeover->service->config->agent)),
+                   1);
         log_info("slot of a dead worker fenced", LOG_INT("slot", takeover->fencing));
         service_wake(takeover->service);
     }
@@ -269,10 +290,12 @@ static void fence(struct takeover *takeover, uint32_t slot)
     }
     for (unsigned i = 0; i < 2; i++) {
         char id[256];
-        rd_kafka_conf_t *conf = kafka_conf_new(&service->config->kafka, KAFKA_ROLE_TRANSACTIONAL, &error);
-        snprintf(id, sizeof id, "%s%s.%" PRIu32 ".%c", service->config->kafka.prefix, service->config->agent, slot,
-                 i == 0 ? 'a' : 'b');
-        takeover->fences[i] = conf != NULL ? txn_new(takeover->fence_thread, conf, id, &error) : NULL;
+        rd_kafka_conf_t *conf =
+            kafka_conf_new(&service->config->kafka, KAFKA_ROLE_TRANSACTIONAL, &error);
+        snprintf(id, sizeof id, "%s%s.%" PRIu32 ".%c", service->config->kafka.prefix,
+                 service->config->agent, slot, i == 0 ? 'a' : 'b');
+        takeover->fences[i] =
+            conf != NULL ? txn_new(takeover->fence_thread, conf, id, &error) : NULL;
         if (takeover->fences[i] == NULL) {
             log_error("no producer to fence a slot with", LOG_TEXT("reason", error.text));
             takeover->fences_done++;
@@ -282,16 +305,19 @@ static void fence(struct takeover *takeover, uint32_t slot)
     }
 }
 
-/* The slot of the last owner of a lane that is not clear: the metadata names it. Returns whether there is one to fence. */
+/*
+ * The slot of the last owner of a lane that is not clear: the metadata names it. Returns whether
+ * there is one to fence.
+ */
 static bool find_slot(struct takeover *takeover, uint32_t *ret_slot)
 {
     const struct lane_io *io;
-    LIST_FOREACH(io, &takeover->service->lanes, next)
-    {
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         if (io->step != STEP_OFFSETS || (io->has_offset && io->clear) || io->metadata == NULL) {
             continue;
         }
-        Engenho__CommitMetadata *metadata = commit_metadata_parse(io->metadata, strlen(io->metadata));
+        Engenho__CommitMetadata *metadata =
+            commit_metadata_parse(io->metadata, strlen(io->metadata));
         if (metadata == NULL) {
             continue;
         }
@@ -312,11 +338,13 @@ static void check_retention(struct takeover *takeover, struct lane_io *io)
         return;
     }
     int64_t lost = io->earliest - io->committed;
-    log_error("records were removed before they were read: raise the topic's retention", LOG_TEXT("topic", io->topic),
-              LOG_INT("partition", io->partition), LOG_INT("committed", io->committed), LOG_INT("earliest", io->earliest),
+    log_error("records were removed before they were read: raise the topic's retention",
+              LOG_TEXT("topic", io->topic), LOG_INT("partition", io->partition),
+              LOG_INT("committed", io->committed), LOG_INT("earliest", io->earliest),
               LOG_INT("lost", lost));
     metric_add(metrics_series(service->metrics, "engenho_worker_records_lost_total",
-                              METRIC_VALUES(service->config->agent)), (double)lost);
+                              METRIC_VALUES(service->config->agent)),
+               (double)lost);
 }
 
 static int restore(struct takeover *takeover, struct lane_io *io)
@@ -325,14 +353,16 @@ static int restore(struct takeover *takeover, struct lane_io *io)
     uint32_t slot = 0;
     int64_t position = io->committed >= 0 ? io->committed : io->earliest;
     check_retention(takeover, io);
-    int result = lane_restore(io->lane, position, io->metadata, io->metadata ? strlen(io->metadata) : 0, &slot);
+    int result = lane_restore(io->lane, position, io->metadata,
+                              io->metadata ? strlen(io->metadata) : 0, &slot);
     if (result == -EBADMSG) {
-        log_warn("the committed offset's metadata is not ours; nothing beyond it counts as done", LOG_TEXT("topic", io->topic),
-                 LOG_INT("partition", io->partition));
+        log_warn("the committed offset's metadata is not ours; nothing beyond it counts as done",
+                 LOG_TEXT("topic", io->topic), LOG_INT("partition", io->partition));
     }
     io->step = STEP_STATE;
     io->following_state = true;
-    if (follower_add(takeover->service->follower, io->state_topic, io->partition, RD_KAFKA_OFFSET_BEGINNING, &error) != 0) {
+    if (follower_add(takeover->service->follower, io->state_topic, io->partition,
+                     RD_KAFKA_OFFSET_BEGINNING, &error) != 0) {
         io->following_state = false;
         log_error("state can't be read", LOG_TEXT("reason", error.text));
         service_start_over(takeover->service, error.text);
@@ -348,12 +378,12 @@ static void conclude(struct takeover *takeover)
     struct lane_io *io, *taken[1024];
     size_t count = 0;
     bool unclear = false;
-    LIST_FOREACH(io, &service->lanes, next)
-    {
+    LIST_FOREACH (io, &service->lanes, next) {
         if (io->step != STEP_OFFSETS || io->revoked) {
             continue;
         }
-        if (!io->has_offset || !io->clear || io->end < 0 || io->earliest < 0 || io->later_end < 0 || io->state_end < 0) {
+        if (!io->has_offset || !io->clear || io->end < 0 || io->earliest < 0 || io->later_end < 0 ||
+            io->state_end < 0) {
             unclear = true;
         } else if (count < ARRAY_SIZE(taken)) {
             taken[count++] = io;
@@ -378,7 +408,8 @@ static void conclude(struct takeover *takeover)
         takeover->unclear_us = now_us;
     }
     uint32_t slot;
-    if (!takeover->trouble && now_us - takeover->unclear_us >= SETTLE_US && find_slot(takeover, &slot)) {
+    if (!takeover->trouble && now_us - takeover->unclear_us >= SETTLE_US &&
+        find_slot(takeover, &slot)) {
         log_warn("a transaction of a dead worker is in the way", LOG_INT("slot", slot));
         fence(takeover, slot);
     }
@@ -394,8 +425,7 @@ void takeover_event(struct takeover *takeover, rd_kafka_event_t *event)
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
         takeover->unstable = true;
     } else if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        takeover->trouble = true;
-        tell_trouble("asking the broker", "", -1, rd_kafka_event_error_string(event));
+        tell_trouble(takeover, "asking the broker", "", -1, rd_kafka_event_error_string(event));
     } else if (ask == ASK_STABLE || ask == ASK_UNSTABLE) {
         on_offsets(takeover, event, ask);
     } else {
@@ -421,8 +451,7 @@ void takeover_tick(struct takeover *takeover)
         takeover->service->phase != PHASE_GROUP) {
         return;
     }
-    LIST_FOREACH(io, &takeover->service->lanes, next)
-    {
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         wanted = wanted || (io->step == STEP_OFFSETS && !io->revoked);
     }
     if (!wanted) {
@@ -438,9 +467,11 @@ void takeover_state_record(struct lane_io *io, const rd_kafka_message_t *message
     if (io->step != STEP_STATE) {
         return; /* our own writes come back */
     }
-    if (lane_take_state(io->lane, message->key, message->key_len, message->payload, message->len) != 0) {
-        log_error("a record of state can't be read; it is passed over", LOG_TEXT("topic", io->state_topic),
-                  LOG_INT("partition", io->partition), LOG_INT("offset", message->offset));
+    if (lane_take_state(io->lane, message->key, message->key_len, message->payload, message->len) !=
+        0) {
+        log_error("a record of state can't be read; it is passed over",
+                  LOG_TEXT("topic", io->state_topic), LOG_INT("partition", io->partition),
+                  LOG_INT("offset", message->offset));
     }
 }
 
