@@ -344,9 +344,16 @@ int process_reap(struct process *process, int *ret_status)
     return 0;
 }
 
+/* The shadow memory of a sanitizer is data too, terabytes of it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_LIMIT_DATA false
+#else
+#define CAN_LIMIT_DATA true
+#endif
+
 void process_limit_data(struct process *process, uint64_t bytes)
 {
-    if (bytes == process->data_limit_bytes || process->pid <= 0) {
+    if (!CAN_LIMIT_DATA || bytes == process->data_limit_bytes || process->pid <= 0) {
         return;
     }
     struct rlimit limit;

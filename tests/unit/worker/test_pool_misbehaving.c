@@ -378,7 +378,7 @@ static void memory_without_end_is_stopped_at_the_limit(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
-        SCRIPT("    x = bytearray(10**10)\n"),
+        SCRIPT("    x = bytearray(b'x') * 10**10\n"),
         SCRIPT("    x = []\n    while True: x.append(bytearray(b'x' * 1000000))\n"),
         SCRIPT("    x = []\n    while True: x.append(object())\n"),
     };
