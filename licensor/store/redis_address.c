@@ -61,7 +61,7 @@ int redis_address_parse(const char *url, struct redis_address *ret_address, stru
         result.database = (int)database;
     }
     struct address address;
-    if (address_parse(host, &address, NULL) != 0) {
+    if (address_parse(host, &address, NULL) != 0 || address.port == 0) {
         return wrong(error);
     }
     snprintf(result.host, sizeof(result.host), "%s", address.host);

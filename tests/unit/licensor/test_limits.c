@@ -1,0 +1,196 @@
+/*
+ * Editions, and licences that add up.
+ */
+#include "tests/unit/licensor/unit.h"
+
+#include <stdio.h>
+
+#include "licensor/limits.h"
+
+#define DAY INT64_C(86400000000)
+
+static struct licence licence_of(enum edition edition, uint32_t keys)
+{
+    struct licence licence = {.customer = "Plant",
+                              .edition = edition,
+                              .keys = keys,
+                              .valid_from_us = 10 * DAY,
+                              .valid_until_us = 20 * DAY,
+                              .grace_days = 3,
+                              .contact = "us"};
+    return licence;
+}
+
+static uint32_t cap_of(const struct limits *limits, const char *pool)
+{
+    for (size_t i = 0; i < limits->pools_count; i++) {
+        if (strcmp(limits->pools[i].pool, pool) == 0) {
+            return limits->pools[i].cap;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static void add(struct limits *limits, const struct licence *licence, int64_t now_us, int expected)
+{
+    struct error error = {0};
+    assert_int_equal(limits_add(limits, licence, NULL, now_us, &error), expected);
+    assert_int_equal(error.text[0] == '\0', expected == 0);
+}
+
+static void without_a_licence_one_processor_runs_in_demo(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    limits_close(&limits);
+    assert_int_equal(limits.edition, EDITION_DEMO);
+    assert_int_equal(limits.processors, 1);
+    assert_int_equal(limits.keys, 0);
+    assert_int_equal(limits.interpreters, 4);
+    assert_int_equal(limits.productions, 10);
+    assert_int_equal(cap_of(&limits, "productions"), 10);
+    assert_int_equal(cap_of(&limits, "requests"), 4);
+}
+
+static void licences_of_one_edition_add_up(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    struct licence licence = licence_of(EDITION_ENTERPRISE, 4);
+    add(&limits, &licence, 15 * DAY, 0);
+    licence.keys = 3;
+    licence.valid_until_us = 18 * DAY;
+    add(&limits, &licence, 15 * DAY, 0);
+    limits_close(&limits);
+    assert_int_equal(limits.keys, 7);
+    assert_int_equal(cap_of(&limits, "productions"), 7000);
+    assert_int_equal(cap_of(&limits, "requests"), 28);
+    assert_int_equal(limits.valid_until_us, 18 * DAY);
+}
+
+static void the_figures_of_lite_are_fixed_and_those_of_full_open(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    struct licence licence = licence_of(EDITION_LITE, 2);
+    licence.interpreters = 60;
+    licence.productions = 5000;
+    add(&limits, &licence, 15 * DAY, 0);
+    limits_close(&limits);
+    assert_int_equal(limits.interpreters, 1);
+    assert_int_equal(limits.productions, 100);
+    limits_init(&limits);
+    licence.edition = EDITION_FULL;
+    add(&limits, &licence, 15 * DAY, 0);
+    limits_close(&limits);
+    assert_int_equal(limits.interpreters, 60);
+    assert_int_equal(limits.productions, 5000);
+}
+
+static void another_edition_needs_an_upgrade_which_moves_all_keys(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    struct licence licence = licence_of(EDITION_LITE, 2);
+    add(&limits, &licence, 15 * DAY, 0);
+    licence.edition = EDITION_FULL;
+    add(&limits, &licence, 15 * DAY, -EXDEV);
+    assert_int_equal(limits.keys, 2);
+    licence.upgrade = true;
+    add(&limits, &licence, 15 * DAY, 0);
+    limits_close(&limits);
+    assert_int_equal(limits.edition, EDITION_FULL);
+    assert_int_equal(limits.keys, 4);
+}
+
+static void a_licence_holds_from_its_first_day_to_the_end_of_its_grace(void **state)
+{
+    (void)state;
+    const struct {
+        int64_t now_us;
+        int rc;
+        bool in_grace;
+    } cases[] = {{10 * DAY - 1, -EKEYEXPIRED, false},
+                 {10 * DAY, 0, false},
+                 {20 * DAY - 1, 0, false},
+                 {20 * DAY, 0, true},
+                 {23 * DAY - 1, 0, true},
+                 {23 * DAY, -EKEYEXPIRED, false}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct limits limits;
+        limits_init(&limits);
+        struct licence licence = licence_of(EDITION_ENTERPRISE, 1);
+        add(&limits, &licence, cases[i].now_us, cases[i].rc);
+        assert_int_equal(limits.in_grace, cases[i].in_grace);
+    }
+}
+
+static void a_licence_for_another_customer_is_refused(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    struct licence licence = licence_of(EDITION_ENTERPRISE, 1);
+    struct error error;
+    assert_int_equal(limits_add(&limits, &licence, "Other", 15 * DAY, &error), -EPERM);
+    add(&limits, &licence, 15 * DAY, 0);
+    memcpy(licence.customer, "Third", 6);
+    add(&limits, &licence, 15 * DAY, -EPERM);
+    assert_int_equal(limits.keys, 1);
+}
+
+static void huge_numbers_stop_at_the_largest(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    struct licence licence = licence_of(EDITION_ENTERPRISE, UINT32_MAX);
+    licence.pools_count = 1;
+    memcpy(licence.pools[0].pool, "full", 5);
+    licence.pools[0].cap = UINT32_MAX;
+    add(&limits, &licence, 15 * DAY, 0);
+    add(&limits, &licence, 15 * DAY, 0);
+    limits_close(&limits);
+    assert_true(limits.keys == UINT32_MAX);
+    assert_true(cap_of(&limits, "full") == UINT32_MAX);
+    assert_true(cap_of(&limits, "productions") == UINT32_MAX);
+}
+
+static void too_many_pools_change_nothing(void **state)
+{
+    (void)state;
+    struct limits limits;
+    limits_init(&limits);
+    struct licence licence = licence_of(EDITION_FULL, 1);
+    int rc = 0;
+    for (int file = 0; file < 3; file++) {
+        licence.pools_count = LICENCE_POOLS_MAX;
+        for (size_t i = 0; i < LICENCE_POOLS_MAX; i++) {
+            snprintf(licence.pools[i].pool, sizeof(licence.pools[i].pool), "p%d-%zu", file, i);
+        }
+        size_t before = limits.pools_count;
+        struct error error;
+        rc = limits_add(&limits, &licence, NULL, 15 * DAY, &error);
+        assert_true(rc == 0 || limits.pools_count == before);
+    }
+    assert_int_equal(rc, -E2BIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_licence_one_processor_runs_in_demo),
+        cmocka_unit_test(licences_of_one_edition_add_up),
+        cmocka_unit_test(the_figures_of_lite_are_fixed_and_those_of_full_open),
+        cmocka_unit_test(another_edition_needs_an_upgrade_which_moves_all_keys),
+        cmocka_unit_test(a_licence_holds_from_its_first_day_to_the_end_of_its_grace),
+        cmocka_unit_test(a_licence_for_another_customer_is_refused),
+        cmocka_unit_test(huge_numbers_stop_at_the_largest),
+        cmocka_unit_test(too_many_pools_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
