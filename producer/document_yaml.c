@@ -49,18 +49,28 @@ static bool read_real(const char *text, double *ret_value)
     return *end == '\0' && isfinite(*ret_value);
 }
 
+static bool is_one_of(const char *text, const char *const *words, size_t count)
+{
+    while (count > 0 && strcmp(text, words[count - 1]) != 0) {
+        count--;
+    }
+    return count > 0;
+}
+
 static struct node *scalar(const yaml_event_t *event)
 {
+    static const char *const nothing[] = {"", "~", "null", "Null", "NULL"};
+    static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False",
+                                                                              "FALSE"};
     const char *text = (const char *)event->data.scalar.value;
     struct node *node = node_new(NODE_TEXT, line_of(event));
     if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-        if (text[0] == '\0' || !strcmp(text, "~") || !strcmp(text, "null") ||
-            !strcmp(text, "Null") || !strcmp(text, "NULL")) {
+        if (is_one_of(text, nothing, ARRAY_SIZE(nothing))) {
             node->type = NODE_NULL;
-        } else if (!strcmp(text, "true") || !strcmp(text, "True") || !strcmp(text, "TRUE")) {
+        } else if (is_one_of(text, yes, ARRAY_SIZE(yes))) {
             node->type = NODE_BOOL;
             node->integer = 1;
-        } else if (!strcmp(text, "false") || !strcmp(text, "False") || !strcmp(text, "FALSE")) {
+        } else if (is_one_of(text, no, ARRAY_SIZE(no))) {
             node->type = NODE_BOOL;
         } else if (read_integer(text, &node->integer)) {
             node->type = NODE_INTEGER;

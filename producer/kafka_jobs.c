@@ -163,6 +163,24 @@ static void add_record(struct kafka_job *job, const rd_kafka_message_t *message)
     copy_headers(message, record);
 }
 
+/* Keep a record, or see that there is no more of a partition. Returns its bytes. */
+static size_t take_message(struct kafka_job *job, const rd_kafka_message_t *message, int *ends)
+{
+    if (message == NULL) {
+        return 0;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        (*ends)++;
+    } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        job->read[message->partition] = message->offset;
+        if (job->keep == NULL || job->keep(job, message->payload, message->len)) {
+            add_record(job, message);
+            return message->len + message->key_len;
+        }
+    }
+    return 0;
+}
+
 static int read_page(rd_kafka_t *client, struct kafka_job *job,
                      const rd_kafka_topic_partition_list_t *list)
 {
@@ -175,15 +193,7 @@ static int read_page(rd_kafka_t *client, struct kafka_job *job,
     while (code == RD_KAFKA_RESP_ERR_NO_ERROR && ends < list->cnt && job->count < room &&
            bytes < job->bytes_max) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 200);
-        if (message != NULL && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            ends++;
-        } else if (message != NULL && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            job->read[message->partition] = message->offset;
-            if (job->keep == NULL || job->keep(job, message->payload, message->len)) {
-                bytes += message->len + message->key_len;
-                add_record(job, message);
-            }
-        }
+        bytes += take_message(job, message, &ends);
         if (message != NULL) {
             rd_kafka_message_destroy(message);
         }

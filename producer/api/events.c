@@ -292,14 +292,10 @@ static void send_run(struct call *call, const Engenho__Trigger *trigger, const c
     free(packed);
 }
 
-/* The body's members. Returns whether they are good; else the call was answered. */
-static bool read_run(struct call *call, const struct node *body, Engenho__Trigger *trigger,
-                     const char **ret_agent)
+/* Whether the body has no other members than those of a run; else the call was answered. */
+static bool check_run_keys(struct call *call, const struct node *body)
 {
     static const char *const names[] = {"application", "parameters", "at", "agent"};
-    const struct node *at = node_get(body, "at"), *parameters = node_get(body, "parameters"),
-                      *agent = node_get(body, "agent");
-    struct error error;
     for (const struct node *child = body->first; child != NULL; child = child->next) {
         size_t i = 0;
         while (i < ARRAY_SIZE(names) && (child->key == NULL || strcmp(child->key, names[i]) != 0)) {
@@ -311,11 +307,12 @@ static bool read_run(struct call *call, const struct node *body, Engenho__Trigge
             return false;
         }
     }
-    if (node_text(body, "application") == NULL) {
-        call_refuse(call, 400, "application", "name the application to run",
-                    "application is missing, or not text");
-        return false;
-    }
+    return true;
+}
+
+/* `at`, which may be absent. Returns whether it is good; else the call was answered. */
+static bool read_run_time(struct call *call, const struct node *at, Engenho__Trigger *trigger)
+{
     if (at != NULL &&
         (at->type != NODE_TEXT || instant_parse(at->text, &trigger->nominal_us) != 0)) {
         call_refuse(call, 400, "at", "write it as 2026-01-31T12:00:00Z", "at is not a time");
@@ -324,6 +321,23 @@ static bool read_run(struct call *call, const struct node *body, Engenho__Trigge
     if (trigger->nominal_us > trigger->actual_us) {
         call_refuse(call, 400, "at", "leave it out, or give a time that is not in the future",
                     "this version runs at once: it keeps no runs for later");
+        return false;
+    }
+    return true;
+}
+
+/* The body's members. Returns whether they are good; else the call was answered. */
+static bool read_run(struct call *call, const struct node *body, Engenho__Trigger *trigger,
+                     const char **ret_agent)
+{
+    const struct node *parameters = node_get(body, "parameters"), *agent = node_get(body, "agent");
+    struct error error;
+    if (!check_run_keys(call, body) || !read_run_time(call, node_get(body, "at"), trigger)) {
+        return false;
+    }
+    if (node_text(body, "application") == NULL) {
+        call_refuse(call, 400, "application", "name the application to run",
+                    "application is missing, or not text");
         return false;
     }
     if (parameters != NULL && definition_parameters(parameters, &trigger->n_parameters,
