@@ -52,10 +52,10 @@ static const char *topic_of(const struct service *service, const struct lane *la
 }
 
 /* A dead letter takes its record's headers along, and says why in ours. */
-static rd_kafka_headers_t *make_headers(const struct service *service, const struct emit *emit)
+static rd_kafka_headers_t *make_headers(const struct emit *emit)
 {
     rd_kafka_headers_t *original = NULL, *headers;
-    char name[128];
+    char name[64];
     if (emit->headers == NULL) {
         return NULL;
     }
@@ -66,8 +66,7 @@ static rd_kafka_headers_t *make_headers(const struct service *service, const str
         headers = rd_kafka_headers_new(EMIT_HEADERS_MAX);
     }
     for (const struct emit_header *header = emit->headers; header->name != NULL; header++) {
-        int length =
-            snprintf(name, sizeof name, "%s%s", service->config->kafka.prefix, header->name);
+        int length = snprintf(name, sizeof name, "engenho-%s", header->name);
         rd_kafka_header_add(headers, name, length, header->value, (ssize_t)strlen(header->value));
     }
     return headers;
@@ -128,7 +127,7 @@ static int port_produce(void *context, unsigned producer, const struct lane *lan
         .value = emit->value,
         .value_bytes = emit->value_bytes,
         .timestamp_ms = emit->timestamp_ms,
-        .headers = make_headers(service, emit),
+        .headers = make_headers(emit),
     };
     int result = exactly_once(service) ? txn_produce(service->txns[producer], &record, &error)
                                        : produce_plain(service, producer, &record);
