@@ -133,6 +133,9 @@ int offsets_see(struct offsets *offsets, int64_t offset, enum offsets_seen *ret_
     if (offset < offsets->cursor) {
         return 0;
     }
+    if (offsets->base < offsets->end && offset - offsets->base >= OFFSETS_WINDOW_MAX) {
+        return -ENOBUFS;
+    }
     int result = pass_over(offsets, offset);
     if (result == 0) {
         result = extend(offsets, offset + 1);
