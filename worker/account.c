@@ -35,6 +35,37 @@ static struct metric *executions_of(struct service *service, Engenho__TriggerKin
     return metric;
 }
 
+void account_begin(struct service *service)
+{
+    static const char *const rebalances[] = {"assign", "revoke", "lost"};
+    static const char *const letters[] = {"execution", "undecodable"};
+    const char *agent = service->config->agent;
+    const ProtobufCEnumDescriptor *kinds = &engenho__trigger_kind__descriptor;
+    const ProtobufCEnumDescriptor *outcomes = &engenho__outcome__descriptor;
+    for (unsigned k = 0; k < kinds->n_values; k++) {
+        for (unsigned o = 0; o < outcomes->n_values; o++) {
+            if (kinds->values[k].value != 0 && outcomes->values[o].value != 0) {
+                (void)executions_of(service, (Engenho__TriggerKind)kinds->values[k].value,
+                                    (Engenho__Outcome)outcomes->values[o].value);
+            }
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rebalances); i++) {
+        (void)metrics_series(service->metrics, "engenho_kafka_rebalances_total",
+                             METRIC_VALUES(agent, rebalances[i], "cooperative"));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(letters); i++) {
+        (void)metrics_series(service->metrics, "engenho_dlq_messages_total",
+                             METRIC_VALUES(agent, letters[i]));
+    }
+    static const char *const plain[] = {
+        "engenho_retries_total", "engenho_kafka_max_poll_exceeded_total",
+        "engenho_worker_records_lost_total", "engenho_worker_slots_fenced_total"};
+    for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
+        (void)metrics_series(service->metrics, plain[i], METRIC_VALUES(agent));
+    }
+}
+
 static struct metric *durations_of(struct service *service, Engenho__TriggerKind kind)
 {
     static struct metric *known[8];

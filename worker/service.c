@@ -488,6 +488,7 @@ struct service *service_new(struct event_base *base, const struct config *config
     event_add(service->wake_event, NULL);
     service->metrics = metrics_new("worker", worker_metrics, worker_metrics_count);
     metrics_build_label(service->metrics, "librdkafka", rd_kafka_version_str());
+    account_begin(service);
     service->catalog = catalog_view_new(service);
     init_engine(service);
     service->polled_us = clock_mono_us();

@@ -171,6 +171,8 @@ void runner_fill_port(struct engine_port *port);
 MUST_CHECK int runner_start(struct service *service, struct error *error);
 
 /* account.c: metrics and log of what the engine does */
+/* Counters begin at zero, or the first failure would be no increase that an alert could see. */
+void account_begin(struct service *service);
 void account_fill_port(struct engine_port *port);
 void account_scrape(void *context);
 
