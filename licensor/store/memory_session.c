@@ -223,7 +223,9 @@ static void settle_claims(struct memory *memory, struct member *member,
 {
     size_t count = request->who.claims_count;
     struct store_claim *claims = memory_new(count + 1, sizeof(*claims));
-    memcpy(claims, request->who.claims, count * sizeof(*claims));
+    if (count > 0) {
+        memcpy(claims, request->who.claims, count * sizeof(*claims));
+    }
     qsort(claims, count, sizeof(*claims), by_request);
     answer->lost = memory_new(count + 1, sizeof(*answer->lost));
     for (size_t i = 0; i < count; i++) {
