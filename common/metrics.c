@@ -188,7 +188,7 @@ void metric_add(struct metric *metric, double value)
 
 void metric_set(struct metric *metric, double value)
 {
-    assert(metric->desc->type == METRIC_GAUGE);
+    assert(metric->desc->type != METRIC_HISTOGRAM);
     metric->value = value;
 }
 

@@ -57,7 +57,7 @@ struct metric *metrics_series(struct metrics *metrics, const char *name, const c
 void metrics_remove(struct metrics *metrics, const char *name, const char *const *values);
 
 void metric_add(struct metric *metric, double value);     /* counters and gauges */
-void metric_set(struct metric *metric, double value);     /* gauges */
+void metric_set(struct metric *metric, double value);     /* gauges, counters the kernel counts */
 void metric_observe(struct metric *metric, double value); /* histograms */
 double metric_value(const struct metric *metric);         /* for tests */
 

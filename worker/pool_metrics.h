@@ -30,7 +30,7 @@
          .help = "Resident memory of an interpreter.",                                             \
          .labels = {"agent", "slot"}},                                                             \
         {.name = "engenho_interpreter_cpu_seconds_total",                                          \
-         .type = METRIC_GAUGE,                                                                     \
+         .type = METRIC_COUNTER,                                                                   \
          .help = "Processor time of an interpreter since it started.",                             \
          .labels = {"agent", "slot"}},                                                             \
         {.name = "engenho_interpreter_uptime_seconds",                                             \
