@@ -213,6 +213,7 @@ static int write_spec(struct definition_reader *reader, const struct node *docum
     return result;
 }
 
+/* long: what a document is read with, and the three things it gives */
 int definition_parse(const struct node *document, const char *kind, const char *name,
                      const struct definition_checks *checks, Engenho__Definition **ret_definition,
                      int *ret_started, int *ret_line, struct error *error)

@@ -83,6 +83,7 @@ static int unknown_key(struct definition_reader *reader, const struct node *chil
                              where, at_line(child, line), all);
 }
 
+/* long: what is read, where it stands, by which keys, into what */
 int definition_read_map(struct definition_reader *reader, const struct node *map, const char *path,
                         const struct definition_key *keys, size_t count, void *message)
 {

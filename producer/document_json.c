@@ -1,3 +1,6 @@
+/*
+ * Documents in JSON as nodes. An edge: jansson. Producer.
+ */
 #include "producer/document.h"
 
 #include <errno.h>

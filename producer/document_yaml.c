@@ -1,3 +1,6 @@
+/*
+ * Documents in YAML as nodes. An edge: libyaml. Producer.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>

@@ -32,6 +32,7 @@ struct deploying {
     void *context;
 };
 
+/* long: the arguments of packages_done */
 static void answer(struct deploying *deploying, int result, const Engenho__PackageVersion *version,
                    bool was_there, uint64_t generation, const char *reason)
 {

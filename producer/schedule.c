@@ -253,6 +253,7 @@ static size_t newest_times(const struct schedule *schedule, int64_t after_us, in
 }
 
 /* The misfires of (after_us, until_us] that fire. */
+/* long: the span and how it was missed */
 static void decide_late(const struct schedule *schedule, int64_t after_us, int64_t until_us,
                         int64_t now_us, bool on_time, struct schedule_due *due)
 {

@@ -102,6 +102,7 @@ static void drop_connection(struct licence_client *client, const char *reason, i
         client->backoff_us * 2 > BACKOFF_MAX_US ? BACKOFF_MAX_US : client->backoff_us * 2;
 }
 
+/* long: it fills the arrays of one message */
 static size_t list_held(const struct licence_client *client, Engenho__HeldSeat *held,
                         Engenho__HeldSeat **places, char **waiting, size_t *ret_waiting,
                         char (*requests)[128])

@@ -2,8 +2,8 @@
  * What the files of producer/api share: the server's state and the handlers of its routes. Only
  * producer/api.
  */
-#ifndef ENGENHO_PRODUCER_API_PARTS_H
-#define ENGENHO_PRODUCER_API_PARTS_H
+#ifndef ENGENHO_PRODUCER_API_API_PARTS_H
+#define ENGENHO_PRODUCER_API_API_PARTS_H
 
 #include "producer/api/call.h"
 

@@ -28,6 +28,7 @@ static bool is_ours(struct call *call)
     return true;
 }
 
+/* long: what the answer says of a version */
 static void reply_version(struct call *call, int code, const char *result,
                           const Engenho__PackageVersion *version, uint64_t active,
                           uint64_t generation)

@@ -1,3 +1,6 @@
+/*
+ * The HTTP server of the API: routes, who may call, and what every answer has. Producer.
+ */
 #include "producer/api/api.h"
 
 #include <errno.h>

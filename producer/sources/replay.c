@@ -192,6 +192,7 @@ static int commit(struct source *source, const struct push *push)
     return result;
 }
 
+/* long: a batch, its place in the source, and the place it has */
 int replay_submit(struct replay *replay, const char *name, uint64_t from, const struct push *push,
                   replay_done done, void *context, uint64_t *ret_position)
 {

@@ -11,8 +11,9 @@ from tests.lint.source import code_of
 FILE_LINES_MAX = 700
 FUNCTION_LINES_MAX = 70
 COMPLEXITY_MAX = 15  # pmccabe's modified count: a switch is one decision
-PARAMETERS_MAX = 5  # not counting the `struct error *` that stands last by rule
+PARAMETERS_MAX = 5  # without what goes with another one: a callback's context, a format's "...", the `struct error *` by rule
 
+_UNCOUNTED = re.compile(r"(|void|\.\.\.|void \*(context|opaque)|struct error \*\w+)$")
 _MARK = re.compile(r"/\* long: \S.*\*/")
 
 
@@ -37,14 +38,15 @@ def _parameters(code: list[str], first: int) -> int:
         if depth == 0:
             break
         at -= 1
-    inside = head[at + 1 : close].strip()
-    if inside in ("", "void"):
-        return 0
-    depth = commas = 0
+    inside = " ".join(head[at + 1 : close].split())
+    parameters, depth = [""], 0
     for letter in inside:
         depth += {"(": 1, ")": -1}.get(letter, 0)
-        commas += letter == "," and depth == 0
-    return commas + (not re.search(r"struct error \*\w+$", inside))
+        if letter == "," and depth == 0:
+            parameters.append("")
+        else:
+            parameters[-1] += letter
+    return sum(not _UNCOUNTED.match(parameter.strip()) for parameter in parameters)
 
 
 def _is_marked(lines: list[str], first: int) -> bool:

@@ -103,6 +103,8 @@ def test_many_parameters_are_found(tree: Tree) -> None:
     tree.add("worker/six.c", function("", "int a, int b, int c,\n      int d, int e, int (*g)(int, int)"))
     tree.add("worker/five.c", function("", "int a, int b, int c, int d, int (*g)(int, int)"))
     tree.add("worker/error.c", function("", "int a, int b, int c, int d, int e, struct error *error"))
+    tree.add("worker/callback.c", function("", "int a, int b, int c, int d, int (*done)(int, int), void *context"))
+    tree.add("worker/format.c", function("", "int a, int b, int c, int d, const char *format, ..."))
     assert sizes.functions(tree.root, tree.files) == ["worker/six.c:1: f has 6 parameters, 5 at most"]
 
 
