@@ -218,6 +218,7 @@ static int put(const char *unpacked, const struct entry *entry, struct error *er
                      strerror(code));
 }
 
+/* long: what is stored, by which name and hash, and what comes back */
 int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES],
                    const char *file_name, const void *data, size_t bytes, const char **ret_folder,
                    struct error *error)

@@ -29,18 +29,38 @@ struct unpacking {
     struct error *error;
 };
 
-int unpack_clean_path(const char *text, char *path, size_t *ret_depth, struct error *error)
+static bool has_control_characters(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_path(const char *text, struct error *error)
 {
     size_t length = strlen(text);
     if (length == 0 || length >= UNPACK_PATH_BYTES_MAX) {
         return error_set(error, -EINVAL, "it has a path of %zu bytes; 1 to %d are allowed", length,
                          UNPACK_PATH_BYTES_MAX - 1);
     }
-    if (!utf8_is_valid(text, length)) {
-        return error_set(error, -EINVAL, "it has a path that is not UTF-8");
+    if (!utf8_is_valid(text, length) || has_control_characters(text)) {
+        return error_set(error, -EINVAL,
+                         "it has a path that is not UTF-8 or has control characters");
     }
     if (text[0] == '/' || text[0] == '\\' || (isalpha((unsigned char)text[0]) && text[1] == ':')) {
         return error_set(error, -EINVAL, "its path '%.200s' is absolute", text);
+    }
+    return 0;
+}
+
+int unpack_clean_path(const char *text, char *path, size_t *ret_depth, struct error *error)
+{
+    int result = check_path(text, error);
+    if (result < 0) {
+        return result;
     }
     size_t written = 0;
     size_t depth = 0;
@@ -49,24 +69,19 @@ int unpack_clean_path(const char *text, char *path, size_t *ret_depth, struct er
         if (bytes == 2 && part[0] == '.' && part[1] == '.') {
             return error_set(error, -EINVAL, "its path '%.200s' leaves the package's folder", text);
         }
-        bool plain = bytes > 0 && !(bytes == 1 && part[0] == '.');
-        for (size_t i = 0; i < bytes; i++) {
-            if ((unsigned char)part[i] < 0x20 || part[i] == 0x7f) {
-                return error_set(error, -EINVAL, "it has a path with control characters");
-            }
-        }
-        if (plain) {
-            if (++depth > UNPACK_DEPTH_MAX) {
-                return error_set(error, -EINVAL, "its path '%.200s' is deeper than %d folders",
-                                 text, UNPACK_DEPTH_MAX);
-            }
+        if (bytes > 0 && !(bytes == 1 && part[0] == '.')) {
             if (written > 0) {
                 path[written++] = '/';
             }
             memcpy(path + written, part, bytes);
             written += bytes;
+            depth++;
         }
         part += bytes + (part[bytes] != '\0');
+    }
+    if (depth > UNPACK_DEPTH_MAX) {
+        return error_set(error, -EINVAL, "its path '%.200s' is deeper than %d folders", text,
+                         UNPACK_DEPTH_MAX);
     }
     path[written] = '\0';
     *ret_depth = depth;
