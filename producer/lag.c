@@ -23,6 +23,7 @@
 #include "producer/lag_work.h"
 
 #define INTERVAL_US_DEFAULT (5 * SECOND_US)
+#define TRIM_INTERVAL_US_DEFAULT (60 * SECOND_US)
 #define AGENTS_MAX_DEFAULT 200
 #define TIMEOUT_MS 10000
 #define POLL_MS 500
@@ -40,6 +41,8 @@ struct lag {
     unsigned waiting;   /* answers of this round; 0: no round */
     bool asked_offsets; /* the round's second half */
     bool failed;        /* the round missed an answer */
+    bool trims;
+    int64_t trimmed_us; /* when it was last asked for */
     int64_t began_us;
     unsigned failures_in_row;
     struct error trouble; /* the newest */
@@ -235,6 +238,49 @@ static void read_offsets(struct lag *lag, rd_kafka_event_t *event)
     }
 }
 
+/* Ask for the removal of what is done; the answer is no part of a round. */
+static void trim(struct lag *lag)
+{
+    if (!lag->trims || clock_mono_us() - lag->trimmed_us < lag->options.trim_interval_us) {
+        return;
+    }
+    lag->trimmed_us = clock_mono_us();
+    rd_kafka_topic_partition_list_t *parts = lag_view_done(&lag->view);
+    if (parts->cnt > 0) {
+        char text[256];
+        rd_kafka_DeleteRecords_t *order = rd_kafka_DeleteRecords_new(parts);
+        rd_kafka_AdminOptions_t *options =
+            rd_kafka_AdminOptions_new(lag->admin, RD_KAFKA_ADMIN_OP_DELETERECORDS);
+        rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof text);
+        rd_kafka_DeleteRecords(lag->admin, &order, 1, options, lag->queue);
+        rd_kafka_AdminOptions_destroy(options);
+        rd_kafka_DeleteRecords_destroy(order);
+    }
+    rd_kafka_topic_partition_list_destroy(parts);
+}
+
+static void read_trimmed(struct lag *lag, rd_kafka_event_t *event)
+{
+    const rd_kafka_topic_partition_list_t *parts =
+        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
+    for (int i = 0; i < parts->cnt; i++) {
+        const rd_kafka_topic_partition_t *part = &parts->elems[i];
+        if (part->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            log_warn("records that are done can't be removed", LOG_TEXT("topic", part->topic),
+                     LOG_INT("partition", part->partition),
+                     LOG_TEXT("error", rd_kafka_err2str(part->err)));
+            continue;
+        }
+        int64_t before = lag_view_low_of(&lag->view, part->topic, part->partition);
+        if (before >= 0 && part->offset > before) {
+            metric_add(metrics_series(lag->options.metrics, "engenho_kafka_trimmed_records_total",
+                                      METRIC_VALUES(part->topic)),
+                       (double)(part->offset - before));
+            lag_view_low(&lag->view, part->topic, part->partition, part->offset);
+        }
+    }
+}
+
 static void finish_round(struct lag *lag)
 {
     int64_t now_us = clock_unix_us();
@@ -243,6 +289,7 @@ static void finish_round(struct lag *lag)
     if (!lag->failed) {
         lag_view_compute(&lag->view, clock_mono_us(), now_us);
         lag_view_show(&lag->view, lag->options.metrics);
+        trim(lag);
         metric_set(lag->success, (double)now_us / SECOND_US);
     }
     int64_t wait_us = lag->options.interval_us;
@@ -268,6 +315,9 @@ static void read_answer(struct lag *lag, rd_kafka_event_t *event)
         break;
     case RD_KAFKA_EVENT_LISTOFFSETS_RESULT:
         read_offsets(lag, event);
+        break;
+    case RD_KAFKA_EVENT_DELETERECORDS_RESULT:
+        read_trimmed(lag, event);
         break;
     default:
         break;
@@ -344,6 +394,8 @@ struct lag *lag_new(struct event_base *base, const struct lag_options *options, 
     }
     struct lag *lag = memory_new(1, sizeof *lag);
     lag->options = *options;
+    lag->options.trim_interval_us =
+        options->trim_interval_us != 0 ? options->trim_interval_us : TRIM_INTERVAL_US_DEFAULT;
     lag->options.interval_us =
         options->interval_us != 0 ? options->interval_us : INTERVAL_US_DEFAULT;
     lag->options.agents_max = options->agents_max != 0 ? options->agents_max : AGENTS_MAX_DEFAULT;
@@ -383,6 +435,11 @@ void lag_free(struct lag *lag)
     close(lag->wake_fd);
     lag_view_release(&lag->view);
     free(lag);
+}
+
+void lag_trim(struct lag *lag, bool trims)
+{
+    lag->trims = trims;
 }
 
 void lag_agent_added(struct lag *lag, const char *agent)

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/attributes.h"
@@ -22,6 +23,7 @@ struct lag_options {
     const struct kafka_options *kafka; /* borrowed */
     struct metrics *metrics;           /* borrowed */
     int64_t interval_us;               /* between two collections; 0: 5 s */
+    int64_t trim_interval_us;          /* between two removals of what is done; 0: 60 s */
     int agents_max;                    /* more are left out, with a line in the log; 0: 200 */
 };
 
@@ -34,6 +36,12 @@ void lag_free(struct lag *lag);
  * the caller too. */
 void lag_agent_added(struct lag *lag, const char *agent);
 void lag_agent_removed(struct lag *lag, const char *agent);
+
+/*
+ * Whether this replica removes what is done from `triggers.<agent>`, below the committed position:
+ * those topics are kept without limit otherwise. One replica is enough: the owner of shard 0.
+ */
+void lag_trim(struct lag *lag, bool trims);
 
 /*
  * For GET /v1/lag: {"collectedAt", "agents": [{"agent", "group", "state", "members", "idleMembers",

@@ -180,6 +180,31 @@ void lag_view_low(struct lag_view *view, const char *topic, int32_t partition, i
     }
 }
 
+int64_t lag_view_low_of(struct lag_view *view, const char *topic, int32_t partition)
+{
+    const struct lag_end *found = find_end(view, topic, partition);
+    return found != NULL ? found->low : -1;
+}
+
+rd_kafka_topic_partition_list_t *lag_view_done(struct lag_view *view)
+{
+    rd_kafka_topic_partition_list_t *done = rd_kafka_topic_partition_list_new(8);
+    struct lag_agent *agent, *next_agent;
+    struct lag_part *part, *next_part;
+    char triggers[TOPIC_NAME_BYTES_MAX];
+    HASH_ITER (hh, view->agents, agent, next_agent) {
+        topic_of_agent(view->prefix, "triggers", agent->agent, triggers);
+        HASH_ITER (hh, agent->parts, part, next_part) {
+            int64_t low = lag_view_low_of(view, part->topic, part->partition);
+            if (!strcmp(part->topic, triggers) && low >= 0 && part->committed > low) {
+                rd_kafka_topic_partition_list_add(done, part->topic, part->partition)->offset =
+                    part->committed;
+            }
+        }
+    }
+    return done;
+}
+
 static void compute_part(struct lag_view *view, struct lag_part *part, int64_t now_mono_us)
 {
     const struct lag_end *end = find_end(view, part->topic, part->partition);

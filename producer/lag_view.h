@@ -81,6 +81,10 @@ void lag_view_committed(struct lag_view *view, struct lag_agent *agent, const ch
 void lag_view_end(struct lag_view *view, const char *topic, int32_t partition, int64_t end,
                   int64_t now_mono_us);
 void lag_view_low(struct lag_view *view, const char *topic, int32_t partition, int64_t low);
+/* The first offset that is there, as far as it is known; else -1. */
+int64_t lag_view_low_of(struct lag_view *view, const char *topic, int32_t partition);
+/* Where `triggers.<agent>` has records below the committed offset. Returns owned. */
+rd_kafka_topic_partition_list_t *lag_view_done(struct lag_view *view);
 /* The round's answers are complete. */
 void lag_view_compute(struct lag_view *view, int64_t now_mono_us, int64_t now_unix_us);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "common/admin.h"
 #include "common/clock.h"
@@ -29,7 +30,7 @@ struct config {
     const char *api_listen, *api_address, *token_file, *replica, *licensor, *admin_listen,
         *ready_file, *log_level;
     int64_t partitions, replication_factor, retention_us, results_kept, results_bytes, streams_max,
-        idle_us, lag_interval_us;
+        idle_us, lag_interval_us, trim_interval_us;
 };
 
 /* clang-format off */
@@ -61,6 +62,8 @@ static const struct option options[] = {
      .max = INT64_C(3600000000), .help = "a connection of the API that does nothing for so long is closed"},
     {.name = "lag-interval", .type = OPTION_DURATION, .offset = offsetof(struct config, lag_interval_us), .initial = "5s", .min = 100000,
      .max = INT64_C(3600000000), .help = "how often the lag of all agents is collected"},
+    {.name = "trim-interval", .type = OPTION_DURATION, .offset = offsetof(struct config, trim_interval_us), .initial = "60s",
+     .min = 100000, .max = INT64_C(86400000000), .help = "how often triggers that are done are removed from their topics"},
     {.name = "admin-listen", .type = OPTION_TEXT, .offset = offsetof(struct config, admin_listen), .initial = "127.0.0.1:9480",
      .placeholder = "HOST:PORT", .help = "where /metrics and the probes listen; port 0: any"},
     {.name = "ready-file", .type = OPTION_TEXT, .offset = offsetof(struct config, ready_file), .placeholder = "PATH",
@@ -76,6 +79,12 @@ static const struct option_table table = {
     .options = options,
     .count = ARRAY_SIZE(options)};
 
+/* An agent that was prepared in this process's life. */
+struct ready_agent {
+    char name[AGENT_NAME_BYTES_MAX + 1];
+    UT_hash_handle hh;
+};
+
 /* The whole process. One of them. */
 struct producer {
     struct config config;
@@ -88,8 +97,8 @@ struct producer {
     struct event *retry_size;
     char *token;
     char address[300];
-    bool ours;        /* shard 0: we prepare agents */
-    bool agent_ready; /* the agent default has its topics and starting offsets */
+    bool ours;                  /* shard 0: we prepare agents */
+    struct ready_agent *agents; /* with their topics and starting offsets */
     bool stopping;
     char trouble[ERROR_TEXT_BYTES_MAX]; /* why parts could not be made; empty: all is well */
 };
@@ -152,6 +161,7 @@ static void on_shard_taken(void *context, int shard)
     struct producer *producer = context;
     if (shard == SHARD_OF_CATALOG) {
         producer->ours = true;
+        lag_trim(producer->services.lag, true);
         prepare_agents(producer);
     }
     catalog_shard_taken(producer->services.catalog, shard);
@@ -161,7 +171,10 @@ static void on_shard_taken(void *context, int shard)
 static void on_shard_lost(void *context, int shard)
 {
     struct producer *producer = context;
-    producer->ours = shard == SHARD_OF_CATALOG ? false : producer->ours;
+    if (shard == SHARD_OF_CATALOG) {
+        producer->ours = false;
+        lag_trim(producer->services.lag, false);
+    }
     catalog_shard_lost(producer->services.catalog, shard);
     replay_shard_lost(producer->services.replay, shard);
     schedules_shard_lost(producer->services.schedules, shard);
@@ -240,7 +253,8 @@ static int make_parts(struct producer *producer)
     services->lag = lag_new(producer->base,
                             &(struct lag_options){.kafka = &config->kafka,
                                                   .metrics = producer->metrics,
-                                                  .interval_us = config->lag_interval_us},
+                                                  .interval_us = config->lag_interval_us,
+                                                  .trim_interval_us = config->trim_interval_us},
                             &error);
     services->shards = shards_new(producer->base,
                                   &(struct shards_options){.kafka = &config->kafka,
@@ -291,11 +305,21 @@ static void on_topics_ready(void *context)
     log_info("kafka answers: topics are there");
 }
 
+static bool is_agent_ready(void *context, const char *agent)
+{
+    const struct producer *producer = context;
+    const struct ready_agent *ready;
+    HASH_FIND_STR(producer->agents, agent, ready);
+    return ready != NULL;
+}
+
 static void on_agent_ready(void *context, const char *agent)
 {
     struct producer *producer = context;
-    if (strcmp(agent, AGENT_DEFAULT) == 0) {
-        producer->agent_ready = true;
+    if (!is_agent_ready(producer, agent)) {
+        struct ready_agent *ready = memory_new(1, sizeof *ready);
+        snprintf(ready->name, sizeof ready->name, "%s", agent);
+        HASH_ADD_STR(producer->agents, name, ready);
     }
     log_info("agent prepared", LOG_TEXT("agent", agent));
 }
@@ -315,7 +339,7 @@ static bool is_ready(void *context, struct error *reason)
     } else if (!catalog_is_ours(services->catalog) &&
                shards_owner(services->shards, SHARD_OF_CATALOG) == NULL) {
         why = "no replica owns the catalog yet";
-    } else if (producer->ours && !producer->agent_ready) {
+    } else if (producer->ours && !is_agent_ready(producer, AGENT_DEFAULT)) {
         why = trouble != NULL ? trouble : "the agent default is being prepared";
     } else if (!results_are_read(services->results)) {
         why = "the results are being read";
@@ -418,6 +442,8 @@ static int start(struct producer *producer, struct error *error)
     producer->metrics = metrics_new("producer", producer_metrics, producer_metrics_count);
     zones = zone_database_new();
     producer->services.kafka = &config->kafka;
+    producer->services.agent_is_ready = is_agent_ready;
+    producer->services.context = producer;
     producer->retry_size = event_new(producer->base, -1, 0, on_retry_size, producer);
     producer->api = api_new(producer->base,
                             &(struct api_options){.listen = config->api_listen,
@@ -488,6 +514,11 @@ static void stop(struct producer *producer)
     }
     if (producer->retry_size != NULL) {
         event_free(producer->retry_size);
+    }
+    struct ready_agent *agent, *next;
+    HASH_ITER (hh, producer->agents, agent, next) {
+        HASH_DEL(producer->agents, agent);
+        free(agent);
     }
     metrics_free(producer->metrics);
     zone_database_free(zones);

@@ -32,7 +32,7 @@ class Producers(System):
             self._service(f"producer-{number}", "engenho-producer", [
                 "--kafka", kafka.servers, "--prefix", prefix, "--admin-listen", "127.0.0.1:0",
                 "--api-listen", f"127.0.0.1:{port}", "--token-file", str(self.token_file),
-                "--replica", f"producer-{number}", "--lag-interval", "200ms", *options,
+                "--replica", f"producer-{number}", "--lag-interval", "500ms", *options,
             ])
             for number, port in enumerate(self.ports)
         ]

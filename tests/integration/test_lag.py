@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from tests.harness.kafka import Kafka
 from tests.harness.process import wait_for
@@ -17,7 +18,8 @@ from tests.integration.producers import Producers
 
 @pytest.fixture
 def system(kafka: Kafka, tmp_path: pathlib.Path) -> Iterator[Producers]:
-    with Producers(tmp_path, kafka, f"{tmp_path.name}.".replace("_", "-")) as system:
+    with Producers(tmp_path, kafka, f"{tmp_path.name}.".replace("_", "-"), 1,
+                   "--trim-interval", "200ms") as system:
         system.start()
         system.wait_owned()
         wait_for("starting offsets", lambda: topic_of(system, "events")["lag"] == 0)
@@ -25,29 +27,30 @@ def system(kafka: Kafka, tmp_path: pathlib.Path) -> Iterator[Producers]:
 
 
 def agent_of(system: Producers) -> dict[str, Any]:
-    return next(entry for entry in system.get("/v1/lag")["agents"] if entry["agent"] == "default")
+    return {entry["agent"]: entry for entry in system.get("/v1/lag")["agents"]}["default"]
 
 
 def topic_of(system: Producers, name: str) -> dict[str, Any]:
-    return next(entry for entry in agent_of(system)["topics"] if entry["topic"] == name)
+    """KeyError while it is not known yet."""
+    return {entry["topic"]: entry for entry in agent_of(system)["topics"]}[name]
 
 
 def partition_of(system: Producers, name: str, number: int) -> dict[str, Any]:
     return topic_of(system, name)["partitions"][number]
 
 
-def fill(system: Producers, count: int, partition: int = 0) -> None:
+def fill(system: Producers, count: int, partition: int = 0, topic: str = "events") -> None:
     client = producer(system.kafka.servers)
     for number in range(count):
-        client.produce(f"{system.prefix}events", key="plant/t", value=str(number).encode(), partition=partition)
+        client.produce(f"{system.prefix}{topic}", key="plant/t", value=str(number).encode(), partition=partition)
     assert client.flush(30) == 0
 
 
 class Member:
     """A member of the agent's group that commits what the test tells it to."""
 
-    def __init__(self, system: Producers):
-        self.topic = f"{system.prefix}events"
+    def __init__(self, system: Producers, topic: str = "events"):
+        self.topic = f"{system.prefix}{topic}"
         self.consumer = Consumer({
             "bootstrap.servers": system.kafka.servers, "group.id": f"{system.prefix}default", "client.id": "worker-x",
             "enable.auto.commit": False, "auto.offset.reset": "earliest", "partition.assignment.strategy": "cooperative-sticky",
@@ -106,7 +109,7 @@ def test_a_member_that_does_not_move_is_a_stall_and_one_that_goes_back_a_rewind(
     fill(system, 100)
     member = Member(system)
     member.commit(0, 60)
-    wait_for("stall", lambda: member.consumer.poll(0) or partition_of(system, "events", 0)["status"] == "stall")
+    wait_for("stall", lambda: partition_of(system, "events", 0)["status"] == "stall", 60)
     member.commit(0, 20)
     wait_for("rewind", lambda: partition_of(system, "events", 0)["status"] == "rewind")
     member.commit(0, 100)
@@ -133,6 +136,30 @@ def test_an_open_transaction_is_no_lag_and_markers_are_none_once_they_are_commit
     member.commit(3, 2)
     wait_for("no lag", lambda: topic_of(system, "events")["lag"] == 0)
     member.close()
+
+
+def test_triggers_that_are_done_are_removed_and_events_are_not(system: Producers) -> None:
+    fill(system, 50, 2, "triggers.default")
+    fill(system, 50, 2)
+    member = Member(system, "triggers.default")
+    member.commit(2, 30)
+    wait_for("the removal", lambda: partition_of(system, "triggers.default", 2)["low"] == 30)
+    assert system.replicas[0].metric("engenho_kafka_trimmed_records_total") == 30
+    assert partition_of(system, "triggers.default", 2)["lag"] == 20
+    assert partition_of(system, "events", 2)["low"] == 0
+    member.close()
+
+
+def test_what_retention_took_before_it_was_done_is_said(system: Producers) -> None:
+    fill(system, 50, 1)
+    wait_for("lag", lambda: partition_of(system, "events", 1)["lag"] == 50)
+    topic = f"{system.prefix}events"
+    admin = AdminClient({"bootstrap.servers": system.kafka.servers})
+    for future in admin.delete_records([TopicPartition(topic, 1, 20)]).values():
+        future.result(30)
+    wait_for("the loss", lambda: partition_of(system, "events", 1)["lost"] == 20)
+    assert partition_of(system, "events", 1)["lag"] == 30
+    assert system.replicas[0].metric("engenho_kafka_consumer_group_lost_records", topic=topic, partition="1") == 20
 
 
 def test_an_agent_that_is_defined_gets_topics_and_offsets_and_one_that_is_removed_leaves_no_metrics(
