@@ -256,20 +256,23 @@ static bool code_is_ready(struct engine *engine, struct holder *holder, struct e
     return false;
 }
 
+/*
+ * Whether it may follow another of its line in one batch: what keeps a state would not see what the
+ * one before it left, and what waits for other outcomes of its record would be overtaken.
+ */
+static bool may_follow(const struct execution *before, const struct execution *execution)
+{
+    return !execution->line->ordered ||
+           (!execution->production->keeps_state && before->record->open == 1);
+}
+
 static size_t take_from(struct engine *engine, struct line *line, struct execution **batch,
                         size_t room)
 {
     size_t count = 0;
-    /*
-     * What keeps a state can't run twice in one batch: the second would not see what the first
-     * left.
-     */
-    struct execution *first = TAILQ_FIRST(&line->waiting);
-    if (line->ordered && first->production->keeps_state) {
-        room = 1;
-    }
+    struct execution *first;
     while (count < room && (first = TAILQ_FIRST(&line->waiting)) != NULL &&
-           (count == 0 || !line->ordered || !first->production->keeps_state) &&
+           (count == 0 || may_follow(batch[count - 1], first)) &&
            code_is_ready(engine, line->holder, first)) {
         take_out(first);
         batch[count++] = first;
@@ -423,7 +426,7 @@ void engine_finished(struct engine *engine, const Engenho__Finished *finished)
     }
     end_run(engine, execution);
     if (line != NULL) {
-        bool gates = line->ordered && execution->production->keeps_state;
+        bool gates = line->ordered && execution->record->open > 1;
         struct record *record = execution->record;
         if (gates) {
             line->gated = true;

@@ -121,7 +121,7 @@ struct line {
     struct holder *holder;
     bool ordered;
     bool ready; /* in its holder's list */
-    /* what it leaves in `state` is published in order: its last record has outcomes outstanding */
+    /* its last record waits for other outcomes: what comes after would overtake it */
     bool gated;
     struct line *next_gated; /* of that record */
     unsigned running;
