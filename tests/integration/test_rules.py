@@ -161,13 +161,8 @@ def test_promtool_accepts_the_file(file: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.alert)
-def test_alert_fires_with_its_words(case: Case, tmp_path: pathlib.Path) -> None:
-    passes(tmp_path, [test(case, case.fires, [expected(case)])])
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.alert)
-def test_alert_is_silent_just_below(case: Case, tmp_path: pathlib.Path) -> None:
-    passes(tmp_path, [test(case, case.quiet, [])])
+def test_alert_fires_with_its_words_and_is_silent_just_below(case: Case, tmp_path: pathlib.Path) -> None:
+    passes(tmp_path, [test(case, case.fires, [expected(case)]), test(case, case.quiet, [])])
 
 
 def test_lag_is_blind_also_when_no_producer_runs(tmp_path: pathlib.Path) -> None:
