@@ -39,7 +39,7 @@ struct takeover {
     struct txn *fences[2];
     uint32_t fencing; /* slot */
     unsigned fences_done;
-    int64_t told_us;            /* when trouble was last told */
+    int64_t told_us;   /* when trouble was last told */
     int64_t fenced_us; /* when a slot was last fenced */
 };
 
@@ -158,7 +158,8 @@ static void ask_all(struct takeover *takeover)
 }
 
 /* Once, and again when it goes on. */
-static void tell_trouble(struct takeover *takeover, const char *what, const char *topic, int32_t partition, const char *reason)
+static void tell_trouble(struct takeover *takeover, const char *what, const char *topic,
+                         int32_t partition, const char *reason)
 {
     int64_t now_us = clock_mono_us();
     takeover->trouble = true;
@@ -166,8 +167,8 @@ static void tell_trouble(struct takeover *takeover, const char *what, const char
         return;
     }
     takeover->told_us = now_us;
-    log_warn("lanes can't be taken yet; trying on", LOG_TEXT("while", what), LOG_TEXT("topic", topic),
-             LOG_INT("partition", partition), LOG_TEXT("reason", reason));
+    log_warn("lanes can't be taken yet; trying on", LOG_TEXT("while", what),
+             LOG_TEXT("topic", topic), LOG_INT("partition", partition), LOG_TEXT("reason", reason));
 }
 
 static void note_offset(struct takeover *takeover, const rd_kafka_topic_partition_t *part,
@@ -206,7 +207,8 @@ static void on_offsets(struct takeover *takeover, rd_kafka_event_t *event, enum 
             continue;
         }
         if (error != NULL) {
-            tell_trouble(takeover, "reading committed offsets", "", -1, rd_kafka_error_string(error));
+            tell_trouble(takeover, "reading committed offsets", "", -1,
+                         rd_kafka_error_string(error));
             continue;
         }
         const rd_kafka_topic_partition_list_t *parts = rd_kafka_group_result_partitions(groups[i]);

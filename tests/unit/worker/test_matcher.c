@@ -1,4 +1,7 @@
-/* Which productions an event starts; views of packed events; the source of a package; the commit metadata. */
+/*
+ * Which productions an event starts; views of packed events; the source of a package; the commit
+ * metadata.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +13,8 @@
 #include "worker/commit_metadata.h"
 #include "worker/matcher.h"
 
-static struct production *data_production(const char *name, const char *connection, const char *object)
+static struct production *data_production(const char *name, const char *connection,
+                                          const char *object)
 {
     Engenho__DataTrigger data = ENGENHO__DATA_TRIGGER__INIT;
     Engenho__Production definition = ENGENHO__PRODUCTION__INIT;
@@ -19,14 +23,17 @@ static struct production *data_production(const char *name, const char *connecti
     data.object = (char *)object;
     definition.trigger_case = ENGENHO__PRODUCTION__TRIGGER_DATA;
     definition.data = &data;
-    struct production_options options = {.name = name, .definition = &definition, .application = &application,
+    struct production_options options = {.name = name,
+                                         .definition = &definition,
+                                         .application = &application,
                                          .application_name = name};
     return production_new(&options, NULL);
 }
 
 static size_t count_matches(struct matcher *matcher, const char *connection, const char *object)
 {
-    struct event_view view = {.kind = EVENT_DATA, .connection = {connection, strlen(connection)},
+    struct event_view view = {.kind = EVENT_DATA,
+                              .connection = {connection, strlen(connection)},
                               .object = {object, strlen(object)}};
     return matcher_find(matcher, &view).count;
 }
@@ -34,7 +41,8 @@ static size_t count_matches(struct matcher *matcher, const char *connection, con
 static void names_and_patterns_match_and_answers_are_remembered(void **state)
 {
     struct matcher *matcher = matcher_new();
-    struct production *exact = data_production("a", "plant", "T1"), *pattern = data_production("b", "plant", "T*");
+    struct production *exact = data_production("a", "plant", "T1"),
+                      *pattern = data_production("b", "plant", "T*");
     (void)state;
     matcher_add(matcher, exact);
     matcher_add(matcher, pattern);
@@ -54,7 +62,8 @@ static void names_and_patterns_match_and_answers_are_remembered(void **state)
 static void a_new_production_is_seen_by_an_answer_that_was_remembered(void **state)
 {
     struct matcher *matcher = matcher_new();
-    struct production *first = data_production("a", "plant", "T*"), *second = data_production("b", "plant", "T?");
+    struct production *first = data_production("a", "plant", "T*"),
+                      *second = data_production("b", "plant", "T?");
     (void)state;
     matcher_add(matcher, first);
     assert_int_equal(count_matches(matcher, "plant", "T1"), 1);
@@ -91,8 +100,8 @@ static void a_view_shows_what_was_packed(void **state)
 
 static void bytes_that_are_no_event_are_refused(void **state)
 {
-    static const uint8_t text[] = "{\"connection\": \"plant\"}", wrong_type[] = {0x08, 0x01}, cut[] = {0x0a, 0x05, 'p'},
-                         inner[] = {0x1a, 0x02, 0x0a, 0x01};
+    static const uint8_t text[] = "{\"connection\": \"plant\"}", wrong_type[] = {0x08, 0x01},
+                         cut[] = {0x0a, 0x05, 'p'}, inner[] = {0x1a, 0x02, 0x0a, 0x01};
     struct event_view view;
     (void)state;
     assert_int_equal(event_view_read(text, sizeof text - 1, &view), -EBADMSG);

@@ -114,7 +114,12 @@ static void bytes_that_are_no_encoding_are_refused(void **state)
     static const struct {
         uint8_t bytes[8];
         size_t count;
-    } wrong[] = {{{1}, 1}, {{0, 1}, 2}, {{1, 0}, 2}, {{0x80}, 1}, {{1, 0x80}, 2}, {{1, 1, 1}, 3},
+    } wrong[] = {{{1}, 1},
+                 {{0, 1}, 2},
+                 {{1, 0}, 2},
+                 {{0x80}, 1},
+                 {{1, 0x80}, 2},
+                 {{1, 1, 1}, 3},
                  {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1}, 8}};
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

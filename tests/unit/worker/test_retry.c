@@ -15,29 +15,36 @@ static void a_failure_is_repeated_as_often_as_the_production_says(void **state)
     (void)state;
     assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_FAILED, 1, false), RETRY_AGAIN);
     assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_FAILED, 2, false), RETRY_AGAIN);
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_FAILED, 3, false), RETRY_DEAD_LETTER);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_FAILED, 3, false),
+                     RETRY_DEAD_LETTER);
 }
 
 static void time_limit_crash_and_memory_are_attempts_too(void **state)
 {
     (void)state;
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_TIMED_OUT, 1, false), RETRY_AGAIN);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_TIMED_OUT, 1, false),
+                     RETRY_AGAIN);
     assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_CRASHED, 1, false), RETRY_AGAIN);
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_OUT_OF_MEMORY, 3, false), RETRY_DEAD_LETTER);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_OUT_OF_MEMORY, 3, false),
+                     RETRY_DEAD_LETTER);
 }
 
 static void what_is_declared_not_retryable_is_not_repeated(void **state)
 {
     (void)state;
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_FAILED, 1, true), RETRY_DEAD_LETTER);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_FAILED, 1, true),
+                     RETRY_DEAD_LETTER);
 }
 
 static void success_skip_and_cancel_are_results_and_no_failures(void **state)
 {
     (void)state;
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_SUCCEEDED, 1, false), RETRY_RESULT);
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_SKIPPED, 1, false), RETRY_RESULT);
-    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_CANCELLED, 1, false), RETRY_RESULT);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_SUCCEEDED, 1, false),
+                     RETRY_RESULT);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_SKIPPED, 1, false),
+                     RETRY_RESULT);
+    assert_int_equal(retry_judge(&twice, ENGENHO__OUTCOME__OUTCOME_CANCELLED, 1, false),
+                     RETRY_RESULT);
     assert_false(retry_is_failure(ENGENHO__OUTCOME__OUTCOME_CANCELLED));
     assert_true(retry_is_failure(ENGENHO__OUTCOME__OUTCOME_TIMED_OUT));
 }
