@@ -153,12 +153,12 @@ void lag_view_member(struct lag_view *view, struct lag_agent *agent, const char 
     }
 }
 
-void lag_view_committed(struct lag_view *view, struct lag_agent *agent, const char *topic,
-                        int32_t partition, int64_t offset, int64_t done)
+void lag_view_committed(struct lag_view *view, struct lag_agent *agent,
+                        const rd_kafka_topic_partition_t *committed, int64_t done)
 {
-    struct lag_part *part = watch_part(agent, topic, partition);
-    watch_topic(view, topic);
-    part->committed = offset;
+    struct lag_part *part = watch_part(agent, committed->topic, committed->partition);
+    watch_topic(view, committed->topic);
+    part->committed = committed->offset;
     part->done = done;
 }
 

@@ -180,6 +180,7 @@ static const char *decode_structured(const json_t *json, int64_t fallback_us, ui
     return pack(&parts, fallback_us, ret_event, ret_bytes);
 }
 
+/* long: a record as it came, and the two things it gives */
 static const char *decode_binary(const struct decode_header *headers, size_t count,
                                  const json_t *data, int64_t fallback_us, uint8_t **ret_event,
                                  size_t *ret_bytes)
@@ -199,6 +200,7 @@ static const char *decode_binary(const struct decode_header *headers, size_t cou
     return pack(&parts, fallback_us, ret_event, ret_bytes);
 }
 
+/* long: a record as it came, and the three things it gives */
 int decode_json(const struct decode_header *headers, size_t count, const void *value, size_t bytes,
                 int64_t fallback_us, uint8_t **ret_event, size_t *ret_bytes,
                 const char **ret_reason)
