@@ -143,7 +143,9 @@ static void on_changed(void *context, const char *kind, const char *name,
         schedules_production_changed(producer->services.schedules, name, definition, generation);
     } else if (strcmp(kind, "agent") == 0 && definition != NULL) {
         lag_agent_added(producer->services.lag, name);
-        prepare_agents(producer);
+        if (producer->ours && catalog_is_read(producer->services.catalog)) {
+            provision_agent(producer->services.provision, name);
+        }
     } else if (strcmp(kind, "agent") == 0 && strcmp(name, AGENT_DEFAULT) != 0) {
         lag_agent_removed(producer->services.lag, name);
     }

@@ -38,7 +38,10 @@ struct api_services {
     struct lag *lag;
     struct provision *provision;
     struct licensor_client *licensor; /* NULL: none is configured */
-    int packages_partitions;          /* of `packages`; 0: not known yet */
+    /* Whether an agent has its topics and the offsets at which it starts. */
+    bool (*agent_is_ready)(void *context, const char *agent);
+    void *context;
+    int packages_partitions; /* of `packages`; 0: not known yet */
 };
 
 struct api_options {

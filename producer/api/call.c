@@ -78,6 +78,9 @@ void call_end(struct call *call)
     free(call->tail);
     evhttp_clear_headers(&call->query);
     buf_release(&call->out);
+    if (call->timer != NULL) {
+        event_free(call->timer);
+    }
     free(call->extra);
     free(call);
 }

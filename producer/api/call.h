@@ -31,7 +31,8 @@ struct call {
     int64_t start_us;
     struct buf out; /* the answer, for `json` */
     struct writer json;
-    void *extra; /* the handler's; freed with the call */
+    struct event *timer; /* the handler's; freed with the call; NULL: none */
+    void *extra;         /* the handler's; freed with the call */
     LIST_ENTRY(call) next;
 };
 

@@ -13,6 +13,9 @@
 #include "producer/document.h"
 #include "producer/results_json.h"
 
+#define AGENT_LOOK_US 50000
+#define AGENT_LOOKS_MAX 300 /* 15 s */
+
 /* The view, or NULL: the call was answered. */
 static const struct catalog_view *view_of(struct call *call)
 {
@@ -148,6 +151,55 @@ static void refuse_shard(struct call *call)
         "this replica lost the catalog while it was writing: it is not known to be written");
 }
 
+/* An answer that waits until the agents that it defined can be given work. */
+struct waiting {
+    int code;
+    int looks;
+    size_t count;
+    char names[][AGENT_NAME_BYTES_MAX + 1];
+};
+
+static void on_look(evutil_socket_t fd, short events, void *context)
+{
+    const struct timeval pause = {0, AGENT_LOOK_US};
+    struct call *call = context;
+    const struct api_services *services = call_services(call);
+    struct waiting *waiting = call->extra;
+    size_t ready = 0;
+    (void)fd;
+    (void)events;
+    while (ready < waiting->count &&
+           services->agent_is_ready(services->context, waiting->names[ready])) {
+        ready++;
+    }
+    if (ready == waiting->count || ++waiting->looks > AGENT_LOOKS_MAX) {
+        call_reply(call, waiting->code);
+    } else {
+        event_add(call->timer, &pause);
+    }
+}
+
+/*
+ * Answer what was written into call->json; when agents were created, only once they have their
+ * topics and starting offsets (or after a while): what is published after the answer must not be
+ * before their start.
+ */
+static void reply_when_ready(struct call *call, int code, const struct catalog_change *changes,
+                             size_t count)
+{
+    struct waiting *waiting = memory_new(1, sizeof *waiting + count * sizeof waiting->names[0]);
+    waiting->code = code;
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].result == CATALOG_CREATED && strcmp(changes[i].kind, "agent") == 0) {
+            snprintf(waiting->names[waiting->count++], sizeof waiting->names[0], "%s",
+                     changes[i].name);
+        }
+    }
+    call->extra = waiting;
+    call->timer = event_new(call->api->base, -1, 0, on_look, call);
+    on_look(-1, 0, call);
+}
+
 /* One definition was written. */
 static void on_written(void *context, int result, const struct catalog_change *changes,
                        size_t count)
@@ -161,7 +213,7 @@ static void on_written(void *context, int result, const struct catalog_change *c
     } else {
         write_change(&call->json, NULL, &changes[0]);
         set_etag(call, changes[0].generation);
-        call_reply(call, changes[0].result == CATALOG_CREATED ? 201 : 200);
+        reply_when_ready(call, changes[0].result == CATALOG_CREATED ? 201 : 200, changes, 1);
     }
 }
 
@@ -323,7 +375,11 @@ static void on_applied(void *context, int result, const struct catalog_change *c
     }
     writer_end(&call->json);
     writer_end(&call->json);
-    call_reply(call, result == 0 ? 200 : bad != NULL && bad->code == -ESTALE ? 409 : 400);
+    if (result == 0) {
+        reply_when_ready(call, 200, changes, call_flag(call, "dryRun") ? 0 : count);
+    } else {
+        call_reply(call, bad != NULL && bad->code == -ESTALE ? 409 : 400);
+    }
 }
 
 /* A document into a change; one that can't be read is a change that is refused already. */
