@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "kafka/topics.h"
+#include "producer/lag_json.h"
 #include "producer/lag_view.h"
 #include "producer/lag_work.h"
 
@@ -212,7 +213,7 @@ static void read_committed(struct lag *lag, rd_kafka_event_t *event)
     for (int i = 0; agent != NULL && i < parts->cnt; i++) {
         const rd_kafka_topic_partition_t *part = &parts->elems[i];
         if (part->err == RD_KAFKA_RESP_ERR_NO_ERROR && part->offset >= 0) {
-            lag_view_committed(&lag->view, agent, part->topic, part->partition, part->offset,
+            lag_view_committed(&lag->view, agent, part,
                                lag_work_done(part->metadata, part->metadata_size));
         }
     }

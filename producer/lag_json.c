@@ -1,6 +1,5 @@
-/*
- * What the lag collector knows, as JSON for the API.
- */
+#include "producer/lag_json.h"
+
 #include <string.h>
 
 #include "common/duration.h"

@@ -5,7 +5,6 @@
 #ifndef ENGENHO_PRODUCER_LAG_VIEW_H
 #define ENGENHO_PRODUCER_LAG_VIEW_H
 
-#include <jansson.h>
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,8 +75,9 @@ void lag_view_topic_size(struct lag_view *view, const char *topic, int32_t parti
 void lag_view_group(struct lag_agent *agent, rd_kafka_consumer_group_state_t state);
 void lag_view_member(struct lag_view *view, struct lag_agent *agent, const char *client,
                      const rd_kafka_topic_partition_list_t *parts);
-void lag_view_committed(struct lag_view *view, struct lag_agent *agent, const char *topic,
-                        int32_t partition, int64_t offset, int64_t done);
+/* `done`: how many are finished beyond the committed offset. */
+void lag_view_committed(struct lag_view *view, struct lag_agent *agent,
+                        const rd_kafka_topic_partition_t *committed, int64_t done);
 void lag_view_end(struct lag_view *view, const char *topic, int32_t partition, int64_t end,
                   int64_t now_mono_us);
 void lag_view_low(struct lag_view *view, const char *topic, int32_t partition, int64_t low);
@@ -95,7 +95,4 @@ const char *lag_view_state_name(const struct lag_agent *agent);
  * in it. */
 bool lag_view_sum(const struct lag_agent *agent, const char *topic, int64_t *ret_lag,
                   int64_t *ret_age_us);
-/* As lag_json says. */
-json_t *lag_view_json(const struct lag_view *view, const char *agent);
-
 #endif
