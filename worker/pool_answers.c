@@ -77,7 +77,7 @@ static void answer(struct interpreter *self, struct task *task, const Engenho__F
 /* An answer as the interpreter gave it, unless a limit was why. */
 static void take_finished(struct interpreter *self, struct task *task, Engenho__Finished *finished)
 {
-    interpreter_tell_started(self, task, finished->start_us - (clock_unix_us() - clock_mono_us()));
+    interpreter_tell_started(self, task, finished->start_us);
     struct verdict verdict;
     bool failed = finished->outcome == ENGENHO__OUTCOME__OUTCOME_FAILED;
     bool no_memory = failed && task->code->memory_limit_bytes > 0 &&
@@ -319,7 +319,7 @@ static void answer_crashed(struct interpreter *self, struct task *task, const ch
     finished.output.data = output.data;
     finished.output.len = output.length;
     finished.output_truncated = truncated;
-    interpreter_tell_started(self, task, since_us);
+    interpreter_tell_started(self, task, finished.start_us);
     answer(self, task, &finished);
     buf_release(&output);
 }

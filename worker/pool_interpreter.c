@@ -374,15 +374,12 @@ struct task *interpreter_task(struct interpreter *self, uint64_t number)
     return NULL;
 }
 
-void interpreter_tell_started(struct interpreter *self, struct task *task, int64_t since_mono_us)
+void interpreter_tell_started(struct interpreter *self, struct task *task, int64_t start_unix_us)
 {
     if (!task->told_started) {
         task->told_started = true;
         if (self->pool->callbacks.started != NULL) {
-            int64_t now_us = clock_mono_us();
-            int64_t since = since_mono_us > 0 && since_mono_us <= now_us ? since_mono_us : now_us;
-            self->pool->callbacks.started(self->pool->context, task->number,
-                                          clock_unix_us() - (now_us - since));
+            self->pool->callbacks.started(self->pool->context, task->number, start_unix_us);
         }
     }
 }

@@ -132,7 +132,7 @@ MUST_CHECK int interpreter_give(struct interpreter *self, const struct pool_exec
 void interpreter_release(struct interpreter *self);
 struct task *interpreter_task(struct interpreter *self, uint64_t number);
 /* Call `started` for a task once. */
-void interpreter_tell_started(struct interpreter *self, struct task *task, int64_t since_mono_us);
+void interpreter_tell_started(struct interpreter *self, struct task *task, int64_t start_unix_us);
 
 /* pool_limits.c: look at one interpreter's clock and memory. */
 void interpreter_watch(struct interpreter *self, int64_t now_us);

@@ -3,6 +3,7 @@
  * Everything is looked at every POOL_TICK_US while anything runs; the interpreter says in shared
  * memory what runs and since when. Worker only.
  */
+#include "common/clock.h"
 #include "worker/pool_interpreter.h"
 
 #define RSS_EVERY_US 100000
@@ -32,7 +33,9 @@ static void watch_memory(struct interpreter *self, uint64_t limit, int64_t now_u
 static void watch_task(struct interpreter *self, struct task *task, int64_t since_us,
                        int64_t now_us)
 {
-    interpreter_tell_started(self, task, since_us);
+    if (!task->told_started) {
+        interpreter_tell_started(self, task, clock_unix_us() - (now_us - since_us));
+    }
     if (self->state != INTERPRETER_BUSY) {
         return;
     }

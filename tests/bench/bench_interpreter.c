@@ -222,6 +222,7 @@ int main(int argc, char **argv)
             measure(&process, &arena, code, frames[i], seconds, &number);
         }
     }
+    printf("afterwards %.1f MiB resident\n", (double)process_rss_bytes(&process) / 1048576);
     process_release(&process);
     arena_release(&arena);
     return 0;

@@ -34,6 +34,11 @@ static struct {
     size_t taken; /* bytes at the front of `in` that channel_next has given out */
     timer_t timer;
     volatile sig_atomic_t armed;
+    /*
+     * What is queued has been sent. It stays in shared memory until more is queued: a script that
+     * writes to the connection itself may have spoilt what was sent, and then the pool looks there.
+     */
+    volatile sig_atomic_t sent;
     volatile sig_atomic_t busy; /* the main thread is changing the queue: the handler keeps off */
 } channel = {.fd = -1};
 
@@ -78,14 +83,11 @@ static void timer_set(long after_ns)
 static int send_answers(void)
 {
     uint32_t bytes = atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed);
-    if (bytes == 0) {
+    if (bytes == 0 || channel.sent) {
         return 0;
     }
     int result = send_frame(channel.shared->answers, bytes);
-    if (result == 0) {
-        /* Else the pool finds them here. */
-        atomic_store_explicit(&channel.shared->answers_bytes, 0, memory_order_release);
-    }
+    channel.sent = result == 0;
     return result;
 }
 
@@ -243,16 +245,26 @@ static int send_large(const Engenho__Finished *finished, size_t bytes_max)
     return result;
 }
 
+/* Where the next answer goes: after what waits, or where what was sent had been. */
+static uint32_t begin_answer(void)
+{
+    if (channel.sent) {
+        atomic_store_explicit(&channel.shared->answers_bytes, 0, memory_order_seq_cst);
+        channel.sent = 0;
+    }
+    return atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed);
+}
+
 int channel_answer(const Engenho__Finished *finished)
 {
     size_t bytes_max = answer_bytes_max(finished);
     int result = 0;
     channel.busy = 1;
     atomic_signal_fence(memory_order_seq_cst);
-    uint32_t used = atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed);
+    uint32_t used = begin_answer();
     if (bytes_max > SHARED_ANSWERS_BYTES - used) {
         result = send_answers();
-        used = 0;
+        used = begin_answer();
     }
     if (result == 0 && bytes_max > SHARED_ANSWERS_BYTES) {
         result = send_large(finished, bytes_max);
@@ -293,7 +305,7 @@ int channel_flush(const Engenho__ToWorker *message)
 
 void channel_may_last(void)
 {
-    if (!channel.armed &&
+    if (!channel.armed && !channel.sent &&
         atomic_load_explicit(&channel.shared->answers_bytes, memory_order_relaxed) > 0) {
         channel.armed = 1;
         timer_set(FLUSH_AFTER_NS);
