@@ -5,11 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/commands_local.h"
@@ -20,7 +21,7 @@
 #include "common/memory.h"
 
 /* Longer than all stages of a stop together may take. */
-#define DOWN_US_MAX (150 * SECOND_US)
+#define DOWN_MS_MAX 150000
 
 /* Resident bytes of a process and of all below it: a worker with its interpreters. */
 static int64_t resident_bytes(pid_t pid, int depth)
@@ -131,30 +132,43 @@ int command_status(const struct call *call)
     return code;
 }
 
+/* Ask it to end, and wait until it has: a descriptor of a process is readable from its end on. */
+static int stop_process(const struct call *call, pid_t owner, const char *path)
+{
+    int fd = (int)syscall(SYS_pidfd_open, owner, 0);
+    if (fd < 0 && errno == ESRCH) {
+        return EXIT_DONE;
+    }
+    if (fd < 0 || syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0) != 0) {
+        int failed = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return failed == ESRCH ? EXIT_DONE
+                               : command_fail(call, "can't stop process %d, which runs %s: %s",
+                                              (int)owner, path, strerror(failed));
+    }
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    int ended;
+    do {
+        ended = poll(&end, 1, DOWN_MS_MAX);
+    } while (ended < 0 && errno == EINTR);
+    close(fd);
+    return ended == 1 ? EXIT_DONE
+                      : command_fail(call,
+                                     "process %d still stops what runs on %s after %d s: look at "
+                                     "`engenho status`",
+                                     (int)owner, path, DOWN_MS_MAX / 1000);
+}
+
 int command_down(const struct call *call)
 {
     const struct local_options *options = call->config;
     char *path = data_directory_choose(options->data);
     pid_t owner = data_directory_owner(path);
-    int code = EXIT_DONE;
-    if (!owner) {
-        printf("nothing runs on %s\n", path);
-    } else if (kill(owner, SIGTERM) != 0) {
-        code = command_fail(call, "can't stop process %d, which runs %s: %s", (int)owner, path,
-                            strerror(errno));
-    } else {
-        struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-        int64_t until_us = clock_mono_us() + DOWN_US_MAX;
-        while (data_directory_owner(path) == owner && clock_mono_us() < until_us) {
-            nanosleep(&pause, NULL);
-        }
-        if (data_directory_owner(path) == owner) {
-            code = command_fail(
-                call, "process %d still stops what runs on %s after %d s: look at `engenho status`",
-                (int)owner, path, (int)(DOWN_US_MAX / SECOND_US));
-        } else {
-            printf("stopped %s\n", path);
-        }
+    int code = owner ? stop_process(call, owner, path) : EXIT_DONE;
+    if (code == EXIT_DONE) {
+        printf(owner ? "stopped %s\n" : "nothing runs on %s\n", path);
     }
     free(path);
     return code;

@@ -104,7 +104,7 @@ static void start(struct up *up, size_t number)
     process->started_unix_us = clock_unix_us();
     if (failed) {
         process->pid = 0;
-        (void)snprintf(process->reason, sizeof(process->reason), "%s",
+        (void)snprintf(process->reason, sizeof(process->reason), "%.500s",
                        error.text[0] ? error.text : strerror(-failed));
         say(up, "%s: %s", planned->name, process->reason);
     }
