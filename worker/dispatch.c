@@ -69,18 +69,46 @@ static void unready(struct line *line)
 
 void dispatch_free_line(struct line *line)
 {
-    if (line->running == 0 && line->waiting_count == 0 && !line->gated) {
+    if (line->running == 0 && line->waiting_count == 0 && line->kept == 0 &&
+        line->lane->pinned == 0) {
         unready(line);
         HASH_DEL(line->lane->lines, line);
         free(line);
     }
 }
 
+void dispatch_park_line(struct line *line)
+{
+    if (line->lane->state != LANE_RUNNING ||
+        (line->ordered && line->running > 0)) {
+        return;
+    }
+    line->kept++; /* while it is emptied */
+    while (line->waiting_count > 0) {
+        intake_park(TAILQ_FIRST(&line->waiting));
+    }
+    line->kept--;
+}
+
+void dispatch_unpin(struct lane *lane)
+{
+    struct line *line, *following;
+    if (--lane->pinned > 0) {
+        return;
+    }
+    HASH_ITER (hh, lane->lines, line, following) {
+        dispatch_free_line(line);
+    }
+}
+
 /* Put the line among the ready ones of its holder if it may run. */
 static void check_line(struct line *line)
 {
+    if (line->holder->state == HOLDER_HELD) {
+        dispatch_park_line(line);
+    }
     if (line->ready || line->waiting_count == 0 || line->lane->state != LANE_RUNNING ||
-        (line->ordered && (line->running > 0 || line->gated))) {
+        (line->ordered && line->running > 0)) {
         return;
     }
     TAILQ_INSERT_TAIL(&line->holder->ready, line, next);
@@ -256,23 +284,15 @@ static bool code_is_ready(struct engine *engine, struct holder *holder, struct e
     return false;
 }
 
-/*
- * Whether it may follow another of its line in one batch: what keeps a state would not see what the
- * one before it left, and what waits for other outcomes of its record would be overtaken.
- */
-static bool may_follow(const struct execution *before, const struct execution *execution)
-{
-    return !execution->line->ordered ||
-           (!execution->production->keeps_state && before->record->open == 1);
-}
-
 static size_t take_from(struct engine *engine, struct line *line, struct execution **batch,
                         size_t room)
 {
     size_t count = 0;
     struct execution *first;
+    /* What keeps a state runs alone of its line: the next would not see what it leaves. */
     while (count < room && (first = TAILQ_FIRST(&line->waiting)) != NULL &&
-           (count == 0 || may_follow(batch[count - 1], first)) &&
+           (count == 0 || !line->ordered || !first->production->keeps_state) &&
+           (count == 0 || !line->ordered || !batch[count - 1]->production->keeps_state) &&
            code_is_ready(engine, line->holder, first)) {
         take_out(first);
         batch[count++] = first;
@@ -394,9 +414,6 @@ void engine_returned(struct engine *engine, uint64_t number)
         dispatch_add_seatless(execution);
     } else {
         dispatch_add(execution);
-        if (holder->state == HOLDER_HELD && execution->line->lane->state == LANE_RUNNING) {
-            intake_park(execution);
-        }
     }
     dispatch_refresh(engine, holder);
 }
@@ -426,42 +443,27 @@ void engine_finished(struct engine *engine, const Engenho__Finished *finished)
     }
     end_run(engine, execution);
     if (line != NULL) {
-        bool gates = line->ordered && execution->record->open > 1;
         struct record *record = execution->record;
-        if (gates) {
-            line->gated = true;
-            line->next_gated = record->gated;
-            record->gated = line;
-        }
+        line->kept++; /* the record's end may end it */
         execution_free(execution);
         lane_settle_one(record);
-        if (!gates) {
-            check_line(line);
-            dispatch_free_line(line);
-        }
+        line->kept--;
+        check_line(line);
+        dispatch_free_line(line);
     } else {
         execution_free(execution);
     }
     dispatch_refresh(engine, holder);
 }
 
-void dispatch_ungate(struct line *line)
-{
-    while (line != NULL) {
-        struct line *following = line->next_gated;
-        line->gated = false;
-        check_line(line);
-        dispatch_free_line(line);
-        line = following;
-    }
-}
-
 void dispatch_open_lane(struct lane *lane)
 {
     struct line *line, *following;
+    lane->pinned++;
     HASH_ITER (hh, lane->lines, line, following) {
         check_line(line);
     }
+    dispatch_unpin(lane);
 }
 
 void dispatch_close_lane(struct lane *lane)
@@ -499,8 +501,8 @@ void dispatch_drop_lane(struct lane *lane)
         dispatch_remove(execution);
         execution_free(execution);
     }
+    lane->pinned++;
     HASH_ITER (hh, lane->lines, line, following) {
-        /* The line frees itself with its last one. */
         for (unsigned left = line->waiting_count; left > 0; left--) {
             execution = TAILQ_FIRST(&line->waiting);
             dispatch_remove(execution);
@@ -508,7 +510,7 @@ void dispatch_drop_lane(struct lane *lane)
         }
     }
     HASH_ITER (hh, lane->lines, line, following) {
-        line->gated = false;
-        dispatch_free_line(line);
+        line->kept = 0;
     }
+    dispatch_unpin(lane);
 }

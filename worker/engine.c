@@ -83,14 +83,14 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
         if (lane->state > LANE_RUNNING) {
             continue; /* what waits there is its next owner's */
         }
+        lane->pinned++;
         HASH_ITER (hh, lane->lines, line, following) {
-            if (line->holder != holder) {
-                continue;
-            }
-            for (unsigned left = line->waiting_count; left > 0; left--) {
+            for (unsigned left = line->holder == holder ? line->waiting_count : 0; left > 0;
+                 left--) {
                 each(TAILQ_FIRST(&line->waiting));
             }
         }
+        dispatch_unpin(lane);
         for (execution = TAILQ_FIRST(&lane->seatless); execution != NULL;
              execution = next_execution) {
             next_execution = TAILQ_NEXT(execution, next);
@@ -101,11 +101,39 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
     }
 }
 
+static void park_waiting(struct engine *engine, struct holder *holder)
+{
+    struct lane *lane;
+    TAILQ_FOREACH(lane, &engine->lanes, next)
+    {
+        struct line *line, *following;
+        struct execution *execution, *next_execution;
+        if (lane->state != LANE_RUNNING) {
+            continue;
+        }
+        lane->pinned++;
+        HASH_ITER (hh, lane->lines, line, following) {
+            if (line->holder == holder) {
+                dispatch_park_line(line);
+            }
+        }
+        dispatch_unpin(lane);
+        for (execution = TAILQ_FIRST(&lane->seatless); execution != NULL;
+             execution = next_execution) {
+            next_execution = TAILQ_NEXT(execution, next);
+            if (execution->holder == holder) {
+                intake_park(execution);
+            }
+        }
+    }
+}
+
 static void rewind_lanes(struct engine *engine, struct holder *holder)
 {
     struct lane *lane;
     TAILQ_FOREACH (lane, &engine->lanes, next) {
-        if (lane->state <= LANE_RUNNING && intake_parked(lane, holder) > 0) {
+        if (lane->state <= LANE_RUNNING && intake_parked(lane, holder)) {
+            lane_unload_parked(lane);
             offsets_rewind(&lane->later);
             engine->port.rewind_later(engine->port.context, lane);
         }
@@ -145,7 +173,7 @@ void engine_define(struct engine *engine, struct holder *holder, struct producti
     } else if (state == HOLDER_STOPPED) {
         for_each_waiting(engine, holder, intake_drop);
     } else if (was != HOLDER_HELD) {
-        for_each_waiting(engine, holder, intake_park);
+        park_waiting(engine, holder);
     }
     if (was == HOLDER_HELD && state != HOLDER_HELD) {
         rewind_lanes(engine, holder);
@@ -186,7 +214,7 @@ void engine_hold(struct engine *engine, struct holder *holder, const char *reaso
     holder->held_generation = holder->production->generation;
     write_loose(engine, holder, reason);
     engine->port.held(engine->port.context, holder, reason);
-    for_each_waiting(engine, holder, intake_park);
+    park_waiting(engine, holder);
     dispatch_refresh(engine, holder);
 }
 
@@ -196,16 +224,19 @@ void engine_fail_waiting(struct engine *engine, struct holder *holder,
     struct lane *lane;
     TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct line *line, *following;
+        if (lane->state > LANE_RUNNING) {
+            continue;
+        }
+        lane->pinned++;
         HASH_ITER (hh, lane->lines, line, following) {
-            if (line->holder != holder || lane->state > LANE_RUNNING) {
-                continue;
-            }
-            for (unsigned left = line->waiting_count; left > 0; left--) {
+            for (unsigned left = line->holder == holder ? line->waiting_count : 0; left > 0;
+                 left--) {
                 struct execution *execution = TAILQ_FIRST(&line->waiting);
                 outcome_finish(execution, finished);
                 intake_drop(execution);
             }
         }
+        dispatch_unpin(lane);
     }
 }
 

@@ -23,8 +23,10 @@ void dispatch_open_lane(struct lane *lane);
 /* Nothing of it starts any more. */
 void dispatch_close_lane(struct lane *lane);
 void dispatch_free_line(struct line *line); /* if nothing is in it */
-/* The record that gated these lines has all its outcomes: they go on. */
-void dispatch_ungate(struct line *line);
+/* Its production is held: park what waits, once nothing of the line is at work. */
+void dispatch_park_line(struct line *line);
+/* The end of a walk over the lane's lines: the empty ones go. */
+void dispatch_unpin(struct lane *lane);
 void execution_free(struct execution *execution);
 
 /* intake.c */
@@ -32,19 +34,24 @@ void intake_record(struct record *record);
 void intake_unknown(struct engine *engine);
 /* A record of `later` was read: if it is parked, it counts. */
 void intake_count_parked(struct record *record);
+bool intake_is_parked(const struct record *record);
 void intake_park(struct execution *execution);
 void intake_drop(struct execution *execution);
-uint64_t intake_parked(const struct lane *lane, const struct holder *holder);
+bool intake_parked(const struct lane *lane, const struct holder *holder);
 
 /* lane.c */
 struct cache *lane_cache(struct lane *lane, const char *key, size_t key_bytes, bool make);
 struct record *lane_record(struct lane *lane, const struct record_view *view, bool from_later);
 /* An execution of the record has its outcome. */
 void lane_settle_one(struct record *record);
+/* An outcome of the execution is in its record: keep the order of its line. */
+void lane_order(struct execution *execution);
 void record_free(struct engine *engine, struct record *record);
 int64_t lanes_tick(struct engine *engine);
 /* A record of `later` comes again at this time (unix). */
 void lane_wait_again(struct record *record, int64_t due_us);
+/* `later` is read from its base again: parked records that wait come again, in their order. */
+void lane_unload_parked(struct lane *lane);
 /* Whether the completion map can take one record more, wherever it is. */
 bool lane_map_fits(const struct lane *lane);
 

@@ -15,21 +15,42 @@
 #define ORDERING_KEY_BYTES_MAX 511
 #define HELD_RETRY_US 1000000 /* between looks whether a held production runs again */
 
-uint64_t intake_parked(const struct lane *lane, const struct holder *holder)
+static struct parked *find_parked(const struct lane *lane, const struct holder *holder,
+                                  const char *ordering_key, bool make)
 {
+    char key[NAME_BYTES_MAX + ORDERING_KEY_BYTES_MAX + 8];
     struct parked *parked;
-    HASH_FIND_PTR(lane->parked, &holder, parked);
-    return parked != NULL ? parked->count : 0;
+    size_t name_bytes = strlen(holder->name) + 1, key_bytes = strlen(ordering_key);
+    assert(name_bytes + key_bytes <= sizeof key);
+    memcpy(key, holder->name, name_bytes);
+    memcpy(key + name_bytes, ordering_key, key_bytes);
+    HASH_FIND(hh, lane->parked, key, name_bytes + key_bytes, parked);
+    if (parked == NULL && make) {
+        parked = memory_new(1, sizeof *parked + name_bytes + key_bytes);
+        memcpy(parked->key, key, name_bytes + key_bytes);
+        parked->key_bytes = name_bytes + key_bytes;
+    }
+    return parked;
 }
 
-static void count_parked(struct lane *lane, struct holder *holder, int64_t change)
+bool intake_parked(const struct lane *lane, const struct holder *holder)
 {
-    struct parked *parked;
-    HASH_FIND_PTR(lane->parked, &holder, parked);
-    if (parked == NULL) {
-        parked = memory_new(1, sizeof *parked);
+    const struct parked *parked;
+    for (parked = lane->parked; parked != NULL; parked = parked->hh.next) {
+        if (parked->holder == holder) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void count_parked(struct lane *lane, struct holder *holder, const char *ordering_key,
+                         int64_t change)
+{
+    struct parked *parked = find_parked(lane, holder, ordering_key, true);
+    if (parked->count == 0) {
         parked->holder = holder;
-        HASH_ADD_PTR(lane->parked, holder, parked);
+        HASH_ADD_KEYPTR(hh, lane->parked, parked->key, parked->key_bytes, parked);
     }
     assert(change > 0 || parked->count > 0);
     parked->count += (uint64_t)change;
@@ -39,7 +60,7 @@ static void count_parked(struct lane *lane, struct holder *holder, int64_t chang
     }
 }
 
-static bool is_parked(const struct record *record)
+bool intake_is_parked(const struct record *record)
 {
     return record->trigger != NULL &&
            record->trigger->later == ENGENHO__LATER_REASON__LATER_REASON_PARKED;
@@ -166,6 +187,16 @@ void intake_drop(struct execution *execution)
     finish_unrun(execution);
 }
 
+/* By which it is counted: the key that its trigger in `later` has. */
+static const char *parked_key(const struct execution *execution)
+{
+    const struct record *record = execution->record;
+    if (record->from_later) {
+        return record->trigger->ordering_key;
+    }
+    return execution->line->ordered ? execution->line->ordering_key : "";
+}
+
 /*
  * Leave it to be read from `later` again, or write it there. The execution is in no line, but knows
  * it.
@@ -174,7 +205,7 @@ static void park(struct execution *execution)
 {
     struct record *record = execution->record;
     struct lane *lane = record->lane;
-    if (record->from_later && !is_parked(record)) {
+    if (record->from_later && !intake_is_parked(record)) {
         /* A retry: it is in `later` already, and waits in memory. */
         drop_line(execution);
         execution_free(execution);
@@ -182,7 +213,7 @@ static void park(struct execution *execution)
         lane_wait_again(record, lane->engine->now_unix_us + HELD_RETRY_US);
         return;
     }
-    count_parked(lane, execution->holder, 1);
+    count_parked(lane, execution->holder, parked_key(execution), 1);
     if (record->from_later) {
         offsets_unload(&lane->later, record->offset);
         lane->open--;
@@ -287,10 +318,25 @@ static void finish_crashed(struct execution *execution)
     finish_unrun(execution);
 }
 
+/*
+ * Whether it goes to `later`: its production is held, or what came before it in its line stands
+ * there. While the line is at work, what comes waits in it, so that all of it is parked in order.
+ */
+static bool must_park(const struct execution *execution)
+{
+    const struct line *line = execution->line;
+    const struct record *record = execution->record;
+    bool busy = line->ordered && (line->running > 0 || line->waiting_count > 0);
+    if (!record->from_later &&
+        find_parked(line->lane, execution->holder, parked_key(execution), false) != NULL) {
+        return true;
+    }
+    return execution->holder->state == HOLDER_HELD && !busy;
+}
+
 static void admit(struct execution *execution)
 {
     struct record *record = execution->record;
-    struct lane *lane = record->lane;
     struct holder *holder = execution->holder;
     const struct production *production = execution->production;
     execution->line = line_of(execution);
@@ -298,8 +344,7 @@ static void admit(struct execution *execution)
         finish_unrun(execution);
     } else if (counts_as_crashed(record)) {
         finish_crashed(execution);
-    } else if (holder->state == HOLDER_HELD ||
-               (!record->from_later && intake_parked(lane, holder) > 0)) {
+    } else if (must_park(execution)) {
         park(execution);
     } else if (newer_event_known(execution)) {
         outcome_skip(execution, "a newer event of its ordering key arrived before this retry");
@@ -419,13 +464,14 @@ static bool read_trigger(struct record *record)
 void intake_count_parked(struct record *record)
 {
     struct lane *lane = record->lane;
-    if (!read_trigger(record) || !is_parked(record) || record->offset < lane->later_counted) {
+    if (!read_trigger(record) || !intake_is_parked(record) || record->offset < lane->later_counted) {
         return;
     }
     lane->later_counted = record->offset + 1;
     /* What this worker wrote was counted when it was parked. */
     if (lane->state == LANE_TAKING) {
-        count_parked(lane, engine_holder(lane->engine, 'p', record->trigger->production), 1);
+        count_parked(lane, engine_holder(lane->engine, 'p', record->trigger->production),
+                     record->trigger->ordering_key, 1);
     }
 }
 
@@ -463,8 +509,9 @@ void intake_record(struct record *record)
         intake_event(record);
         return;
     }
-    if (record->from_later && is_parked(record)) {
-        count_parked(lane, engine_holder(lane->engine, 'p', record->trigger->production), -1);
+    if (record->from_later && intake_is_parked(record)) {
+        count_parked(lane, engine_holder(lane->engine, 'p', record->trigger->production),
+                     record->trigger->ordering_key, -1);
     }
     intake_trigger(record);
 }

@@ -73,10 +73,22 @@ void engine_cut_lane(struct engine *engine, struct lane *lane)
     lane->dirty = lane->urgent = true;
 }
 
+/* Who waits for a record to be over: another record, or the line that would make one wait. */
+struct follower {
+    struct record *record; /* NULL: a line */
+    struct line *line;
+    struct follower *next;
+};
+
 void record_free(struct engine *engine, struct record *record)
 {
     struct lane *lane = record->lane;
     struct emit *emit;
+    struct follower *follower;
+    while ((follower = record->followers) != NULL) {
+        record->followers = follower->next;
+        free(follower);
+    }
     while ((emit = STAILQ_FIRST(&record->emits)) != NULL) {
         STAILQ_REMOVE_HEAD(&record->emits, next);
         emit_free(emit);
@@ -237,6 +249,24 @@ static struct record *pop_due(struct lane *lane)
     return first;
 }
 
+void lane_unload_parked(struct lane *lane)
+{
+    struct record **due = lane->due;
+    size_t count = lane->due_count;
+    lane->due = NULL;
+    lane->due_count = lane->due_capacity = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (intake_is_parked(due[i])) {
+            offsets_unload(&lane->later, due[i]->offset);
+            lane->open--;
+            record_free(lane->engine, due[i]);
+        } else {
+            push_due(lane, due[i]);
+        }
+    }
+    free(due);
+}
+
 struct record *lane_record(struct lane *lane, const struct record_view *view, bool from_later)
 {
     struct record *record = memory_new(1, sizeof *record);
@@ -329,6 +359,70 @@ void lane_see_later_end(struct lane *lane, int64_t offset)
     }
 }
 
+static void follow(struct record *before, struct record *record, struct line *line)
+{
+    struct follower *follower = memory_new(1, sizeof *follower);
+    follower->record = record;
+    follower->line = line;
+    follower->next = before->followers;
+    before->followers = follower;
+}
+
+/*
+ * A record's outcomes go out when it has all of them, so that of a later event might overtake it. It waits for the one
+ * before it in its line; of two events always the later one waits, so that they can't wait for each other.
+ */
+void lane_order(struct execution *execution)
+{
+    struct record *record = execution->record;
+    struct line *line = execution->line;
+    if (!line->ordered) {
+        return;
+    }
+    struct record *before = line->last;
+    if (before != NULL && before != record &&
+        (before->from_later || record->from_later || before->offset < record->offset)) {
+        record->open++;
+        follow(before, record, NULL);
+    }
+    if (record->open > 1 && line->last != record) {
+        line->last = record;
+        line->kept++;
+        follow(record, NULL, line);
+    }
+}
+
+static void forget_lines(const struct record *record, const struct follower *followers)
+{
+    for (const struct follower *follower = followers; follower != NULL; follower = follower->next) {
+        if (follower->line != NULL) {
+            follower->line->kept--;
+            if (follower->line->last == record) {
+                follower->line->last = NULL;
+            }
+            dispatch_free_line(follower->line);
+        }
+    }
+}
+
+/* In the order in which they came. */
+static void settle_followers(struct follower *followers)
+{
+    struct follower *turned = NULL, *following;
+    for (; followers != NULL; followers = following) {
+        following = followers->next;
+        followers->next = turned;
+        turned = followers;
+    }
+    for (; turned != NULL; turned = following) {
+        following = turned->next;
+        if (turned->record != NULL) {
+            lane_settle_one(turned->record);
+        }
+        free(turned);
+    }
+}
+
 void lane_settle_one(struct record *record)
 {
     struct lane *lane = record->lane;
@@ -338,8 +432,9 @@ void lane_settle_one(struct record *record)
         return;
     }
     lane->open--;
-    struct line *gated = record->gated;
-    record->gated = NULL;
+    struct follower *followers = record->followers;
+    record->followers = NULL;
+    forget_lines(record, followers);
     if (STAILQ_EMPTY(&record->emits) && record != lane->suspect && lane_map_fits(lane)) {
         /* Nobody wanted it: its place in the map is all there is to say. */
         struct offsets *offsets = record->from_later ? &lane->later : &lane->input;
@@ -351,7 +446,7 @@ void lane_settle_one(struct record *record)
     } else {
         publisher_add(engine, record);
     }
-    dispatch_ungate(gated);
+    settle_followers(followers);
 }
 
 static int64_t tick(struct engine *engine, struct lane *lane)

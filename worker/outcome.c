@@ -241,6 +241,7 @@ void outcome_park(struct execution *execution)
     describe(execution, &trigger, &origin);
     trigger.later = ENGENHO__LATER_REASON__LATER_REASON_PARKED;
     add_later(execution, &trigger);
+    lane_order(execution);
 }
 
 void outcome_republish(struct record *record, struct production *production,
@@ -443,6 +444,7 @@ void outcome_finish(struct execution *execution, const Engenho__Finished *finish
         break;
     }
     add_state(execution, finished);
+    lane_order(execution);
     engine->port.ended(engine->port.context, execution, finished, verdict);
     if (finished->outcome != ENGENHO__OUTCOME__OUTCOME_SKIPPED &&
         finished->outcome != ENGENHO__OUTCOME__OUTCOME_CANCELLED &&

@@ -75,7 +75,7 @@ struct record {
     struct event_view view;  /* of `event` */
     const char *undecodable; /* why it is no event; owned by the message or constant */
     unsigned open;           /* executions without an outcome */
-    struct line *gated;      /* lines that go on when this record has all its outcomes */
+    struct follower *followers; /* what is published after this record, and lines that wait for that */
     struct emit_list emits;
     struct emit *emitting;     /* next one to fill, while its transaction is being filled */
     int64_t due_us;            /* unix: of `later`, in the lane's heap until then */
@@ -121,9 +121,9 @@ struct line {
     struct holder *holder;
     bool ordered;
     bool ready; /* in its holder's list */
-    /* its last record waits for other outcomes: what comes after would overtake it */
-    bool gated;
-    struct line *next_gated; /* of that record */
+    /* the last record with an outcome in this line, while it waits for others: what follows is published after it */
+    struct record *last;
+    unsigned kept; /* reasons to keep it though it is empty */
     unsigned running;
     unsigned waiting_count;
     struct execution_list waiting;
@@ -172,11 +172,13 @@ struct cache {
     char key[]; /* cache/<production>/<ordering key> */
 };
 
-/* How many parked records of a holder stand in the lane's `later`, not in memory. */
+/* How many parked records of one line stand in the lane's `later`, not in memory. */
 struct parked {
     struct holder *holder;
     uint64_t count;
     UT_hash_handle hh;
+    size_t key_bytes;
+    char key[]; /* the holder's name, NUL, the ordering key */
 };
 
 enum lane_state {
@@ -199,6 +201,7 @@ struct lane {
     int64_t later_counted;
     struct cache *caches;
     struct line *lines;
+    unsigned pinned; /* walks over `lines`: none is freed meanwhile */
     struct parked *parked;
     LIST_HEAD(, record) records;
     struct record_list unknown; /* wait for the catalog */

@@ -150,6 +150,30 @@ static void check_counts(const struct model *model, uint64_t seed)
     }
 }
 
+/* A production without retries: its outcomes of one key stand in the order of the events, also after it was held. */
+static void check_order(const struct model *model, uint64_t seed)
+{
+    int64_t newest[KEYS];
+    for (size_t i = 0; i < KEYS; i++) {
+        newest[i] = -1;
+    }
+    for (size_t i = 0; i < model->results.count; i++) {
+        const struct logged *record = &model->results.records[i];
+        if (record->value == NULL) {
+            continue;
+        }
+        Engenho__Result *result = engenho__result__unpack(NULL, record->value_bytes, record->value);
+        if (!strcmp(result->production, "plain")) {
+            unsigned key = (unsigned)strtol(result->ordering_key + strlen("plant/tank"), NULL, 10);
+            if (result->origin->offset <= newest[key]) {
+                fail_msg("seed %" PRIu64 ": %s came after %" PRId64, seed, result->execution_id, newest[key]);
+            }
+            newest[key] = result->origin->offset;
+        }
+        engenho__result__free_unpacked(result, NULL);
+    }
+}
+
 static void run_seed(uint64_t seed)
 {
     static struct model model;
@@ -177,6 +201,7 @@ static void run_seed(uint64_t seed)
     }
     check_once(&model, published * 4, seed);
     check_counts(&model, seed);
+    check_order(&model, seed);
     printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " runs, %" PRIu64 " aborts, %" PRIu64
            " crashes, %" PRIu64 " kills, %" PRIu64 " revokes, %" PRIu64 " holds, %zu letters\n",
            seed, published, model.runs, model.aborts, model.crashes, model.worker_kills,
