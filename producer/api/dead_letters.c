@@ -12,6 +12,7 @@
 #include "kafka/topics.h"
 #include "producer/api/api_parts.h"
 #include "producer/definitions_reader.h"
+#include "producer/document.h"
 #include "producer/results_json.h"
 #include "proto/trigger.pb-c.h"
 
@@ -23,7 +24,8 @@
 /* A header by its name without our prefix; NULL: none. */
 static const char *header_of(const struct kafka_page_record *record, const char *name)
 {
-    for (size_t i = 0; i < record->headers_count; i++) {
+    /* From the end: the worker adds its own behind those that the record brought. */
+    for (size_t i = record->headers_count; i-- > 0;) {
         const char *found = record->headers[2 * i];
         if (strncmp(found, HEADER_PREFIX, strlen(HEADER_PREFIX)) == 0 &&
             strcmp(found + strlen(HEADER_PREFIX), name) == 0) {
@@ -294,6 +296,30 @@ static void set_origin(Engenho__Trigger *trigger, const struct kafka_page_record
     }
 }
 
+/* The event of a record of `events`: ours, or JSON as others may send it. Returns owned, or NULL.
+ */
+static Engenho__Event *new_event(const struct kafka_page_record *record)
+{
+    static const enum push_format formats[] = {PUSH_OURS, PUSH_CLOUDEVENT};
+    Engenho__Event *event = engenho__event__unpack(NULL, record->value_bytes, record->value);
+    struct node *body;
+    struct push push;
+    int index;
+    if (event != NULL ||
+        document_parse_json(record->value, record->value_bytes, &body, NULL) != 0) {
+        return event;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(formats) && event == NULL && body->type == NODE_MAP; i++) {
+        if (push_read(body, formats[i], record->timestamp_ms * 1000, &push, &index, NULL) == 0) {
+            event = push.events[0];
+            push.count = 0; /* the event is ours now */
+            push_release(&push);
+        }
+    }
+    node_free(body);
+    return event;
+}
+
 /* The trigger that runs a dead letter again. Returns owned, or NULL: its record can't be run. */
 static Engenho__Trigger *new_trigger(const struct kafka_page_record *record, bool latest)
 {
@@ -304,7 +330,7 @@ static Engenho__Trigger *new_trigger(const struct kafka_page_record *record, boo
             return NULL;
         }
     } else {
-        Engenho__Event *event = engenho__event__unpack(NULL, record->value_bytes, record->value);
+        Engenho__Event *event = new_event(record);
         if (event == NULL) {
             return NULL;
         }

@@ -455,6 +455,15 @@ def test_a_dead_letter_that_is_no_record_of_ours_is_shown_and_not_run(api: Api) 
         api.refused(404, "POST", f"/v1/dead-letters/{bad}/redrive")
 
 
+def test_a_dead_letter_that_came_as_json_runs_again_as_an_event(api: Api) -> None:
+    name = next(names)
+    _put_letter(api, name, b'{"connection": "plant", "object": "o", "value": 7, "previous": 6}')
+    api.good("POST", f"/v1/dead-letters/{_letter_of(api, name)['id']}/redrive")
+    record = next(m for m in read_to_end(api.kafka.servers, api.prefix + "later.default.events") if name.encode() in m.value())
+    event = trigger_pb2.Trigger.FromString(record.value()).event
+    assert (event.object, event.value.integer, event.previous.integer) == ("o", 7, 6)
+
+
 def test_purged_dead_letters_are_gone(api: Api) -> None:
     name = next(names)
     _put_letter(api, name, b"x")
