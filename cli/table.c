@@ -138,6 +138,10 @@ char *table_cell(const json_t *value)
             *at = ' ';
         }
     }
+    /* What a script printed ends with a line end. */
+    for (size_t length = strlen(text); length > 0 && text[length - 1] == ' '; length--) {
+        text[length - 1] = 0;
+    }
     return text;
 }
 
