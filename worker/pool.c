@@ -7,10 +7,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -21,6 +24,26 @@
 /* How well an interpreter suits a code; the highest wins. */
 enum fit { FIT_NONE, FIT_CONFLICT, FIT_EMPTY_OR_OTHER, FIT_SAME_PACKAGE, FIT_LOADED };
 
+/*
+ * What killed interpreters leave comes to us, as their reaper or as process 1 of a container: wait
+ * for it, so that it is no zombie for ever. Interpreters are waited for by themselves.
+ */
+static void reap_orphans(const struct pool *pool)
+{
+    for (int i = 0; i < POOL_INTERPRETERS_MAX; i++) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) {
+            return;
+        }
+        for (unsigned slot = 0; slot < POOL_INTERPRETERS_MAX; slot++) {
+            if (pool->interpreters[slot].process.pid == info.si_pid) {
+                return;
+            }
+        }
+        (void)waitpid(info.si_pid, NULL, WNOHANG);
+    }
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
@@ -28,6 +51,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     struct pool *pool = context;
     int64_t now_us = clock_mono_us();
     pool->ticking = false;
+    reap_orphans(pool);
     for (unsigned i = 0; i < POOL_INTERPRETERS_MAX; i++) {
         interpreter_watch(&pool->interpreters[i], now_us);
     }
@@ -134,6 +158,7 @@ struct pool *pool_new(struct event_base *base, const struct pool_options *option
         error_set(error, -ENOMEM, "no memory for the pool of interpreters");
         return NULL;
     }
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     pool_resize(pool, options->count);
     return pool;
 }

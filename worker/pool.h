@@ -6,6 +6,9 @@
  * Every execution that was submitted is answered exactly once: by `finished` or by `returned`. An
  * interpreter that is killed is reaped before its executions are answered, so nobody is at work on
  * a key that is given away (PITFALLS, Scripts).
+ *
+ * The process that has a pool becomes the reaper of what scripts leave behind, and waits for it: it
+ * must have no children of its own beside the interpreters.
  */
 #ifndef ENGENHO_WORKER_POOL_H
 #define ENGENHO_WORKER_POOL_H

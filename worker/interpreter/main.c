@@ -20,6 +20,7 @@
 #include "common/options.h"
 #include "proto/interpreter.pb-c.h"
 #include "worker/interpreter/channel.h"
+#include "worker/interpreter/children.h"
 #include "worker/interpreter/code.h"
 #include "worker/interpreter/failure.h"
 #include "worker/interpreter/json.h"
@@ -184,6 +185,7 @@ static int serve(struct interpreter *self)
         } else if (result == 0) {
             result = channel_flush(NULL);
             if (result == 0 && atomic_load(&self->shared->leaving) != 0) {
+                children_kill();
                 return -EPIPE;
             }
             if (result == 0) {
@@ -223,6 +225,7 @@ int main(int argc, char **argv)
     }
     struct interpreter self = {0};
     take_input_away();
+    children_adopt();
     int capture_fd;
     int stack_fd;
     int result = channel_open(&self.shared, &capture_fd, &stack_fd, &error);

@@ -8,12 +8,12 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
 #include "worker/interpreter/channel.h"
+#include "worker/interpreter/children.h"
 #include "worker/interpreter/code.h"
 #include "worker/interpreter/event.h"
 #include "worker/interpreter/failure.h"
@@ -313,12 +313,6 @@ static PyObject *call(struct frame *frame)
     return returned;
 }
 
-static bool has_children(void)
-{
-    siginfo_t info = {0};
-    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
 int run_execution(const struct request *request, bool last)
 {
     struct frame frame = {.code = codes_find(request->code), .request = request};
@@ -359,7 +353,7 @@ int run_execution(const struct request *request, bool last)
     finished.number = request->number;
     finished.start_us = start_us + run.unix_minus_mono_us;
     finished.end_us = end_us + run.unix_minus_mono_us;
-    if ((last || end_us - start_us >= LOOK_FOR_CHILDREN_US) && has_children()) {
+    if ((last || end_us - start_us >= LOOK_FOR_CHILDREN_US) && children_exist()) {
         /*
          * The pool kills this process group then, and starts another interpreter. Said before the
          * answer leaves.

@@ -270,10 +270,12 @@ static void children_that_outlive_it_are_killed_with_the_interpreter(void **stat
 {
     (void)state;
     static const char *const bodies[] = {
+        SCRIPT("    print(subprocess.Popen([\'sleep\', \'300\'], start_new_session=True).pid)\n"),
+        SCRIPT("    os.system(\'sleep 300 & echo $!\')\n"),
         SCRIPT("    print(subprocess.Popen(['sleep', '300']).pid)\n"),
         SCRIPT("    pid = os.fork()\n    if pid == 0: time.sleep(300)\n    print(pid)\n"),
     };
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 4; i++) {
         struct fixture *fixture = fixture_new(2, NULL);
         struct answer *answer = misbehave(fixture, fixture_code(fixture, bodies[i], "M"));
         assert_succeeded(answer);
