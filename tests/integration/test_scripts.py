@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from tests.harness.proto import event_pb2, trigger_pb2
@@ -187,6 +188,9 @@ def test_without_an_event_it_is_none_and_the_nominal_time_counts(interpreter: In
     )
     finished = interpreter.run(code, event=None, time_event_us=0, nominal_us=1_000_000)
     assert finished.result == '[null,"1970-01-01T00:00:01+00:00"]'
+    finished = interpreter.run(code, event=None, time_event_us=0)
+    _, when = json.loads(finished.result)
+    assert datetime.fromisoformat(when).timestamp() == pytest.approx(finished.start_us / 1e6, abs=0.001)
 
 
 def test_parameters_bind_by_name_wherever_session_stands(interpreter: Interpreter) -> None:

@@ -93,6 +93,14 @@ static PyObject *text_of(struct wire_span span)
     return PyUnicode_DecodeUTF8((const char *)span.data, (Py_ssize_t)span.bytes, "replace");
 }
 
+/* A run on demand may be for no time: then it is for now. */
+static int64_t time_of(const struct frame *frame)
+{
+    int64_t time_us = frame->request->time_us;
+    return time_us != 0 ? time_us
+                        : atomic_load(&run.shared->since_mono_us) + run.unix_minus_mono_us;
+}
+
 static PyObject *session_of(struct frame *frame)
 {
     const struct code *code = frame->code;
@@ -104,7 +112,7 @@ static PyObject *session_of(struct frame *frame)
     frame->session = PyObject_CallFunction(
         run.make_session, "OOLLOLiNNNIO", code->epm ? Py_True : Py_False,
         code->state ? Py_True : Py_False, (long long)code->range_us,
-        (long long)code->process_interval_us, code->session_parameters, (long long)request->time_us,
+        (long long)code->process_interval_us, code->session_parameters, (long long)time_of(frame),
         request->kind, text_of(request->user_cache), text_of(request->last_executed),
         text_of(request->execution_id), (unsigned)request->attempt, event);
     Py_DECREF(event);
@@ -293,7 +301,7 @@ static void tell_last_executed(const struct frame *frame, Engenho__Finished *fin
     if (!frame->code->epm) {
         return;
     }
-    snprintf(text, room, "{\"when_us\":%lld,\"succeeded\":%s}", (long long)frame->request->time_us,
+    snprintf(text, room, "{\"when_us\":%lld,\"succeeded\":%s}", (long long)time_of(frame),
              finished->outcome == ENGENHO__OUTCOME__OUTCOME_SUCCEEDED ? "true" : "false");
     finished->last_executed_changed = true;
     finished->last_executed_json = text;

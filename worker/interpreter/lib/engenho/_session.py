@@ -182,7 +182,7 @@ class EventInfo:
 class ScopeSession:
     """The session of an execution.
 
-    timeEvent           datetime, aware, UTC: the event's time, the schedule's nominal time, or the time it is run for
+    timeEvent           datetime, aware, UTC: the event's time, the schedule's nominal time, the time it is run for, or now
     range               Span; as a number: days
     processInterval     Span; as a number: seconds
     parametersMap       dict name -> value: the application's session parameters
