@@ -242,6 +242,12 @@ int up_prepare(struct up *up, struct error *error)
     int failed = data_directory_open(&up->data, path, FREE_BYTES_MIN, error);
     free(path);
     failed = failed ? failed : find_programs(up, error);
+    if (!failed && !up->options.kafka && strpbrk(up->data.path, ",\\:\n")) {
+        failed = error_set(error, -EINVAL,
+                           "Kafka can't keep its data in %s: give --data a path without comma, "
+                           "colon and backslash",
+                           up->data.path);
+    }
     if (!failed && up->options.listen) {
         failed = ports_check(up->options.listen, error);
     }

@@ -369,6 +369,19 @@ def test_data_that_cannot_be_written_is_said(up: Up, tmp_path: pathlib.Path) -> 
     one_sentence(up.run("up", *up.words), f"can't make the directory {tmp_path}/file", "--data")
 
 
+def test_data_where_kafka_cannot_keep_it_is_said(whole: Up, tmp_path: pathlib.Path) -> None:
+    whole.data = tmp_path / "a,b"
+    one_sentence(whole.run("up"), f"Kafka can't keep its data in {tmp_path}/a,b", "--data")
+
+
+def test_no_redis_where_one_was_named_is_said(whole: Up) -> None:
+    nobody = f"redis://127.0.0.1:{free_port()}"
+    done = whole.run("up", "--redis", nobody, "--start-limit", "8s")
+    assert done.returncode == 1
+    assert "licensor did not become ready" in done.stderr
+    assert whole.processes() == []
+
+
 def test_a_full_disk_is_said(up: Up, tmp_path: pathlib.Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
