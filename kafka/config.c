@@ -41,7 +41,7 @@ static void write_log(const rd_kafka_t *client, int level, const char *facility,
     /*
      * A broker that is away is said by librdkafka at each attempt, and by us once where it matters.
      */
-    if (!strcmp(facility, "FAIL")) {
+    if (!strcmp(facility, "FAIL") || strstr(text, "brokers are down") != NULL) {
         ours = LOG_LEVEL_DEBUG;
     }
     log_write(ours, "librdkafka", LOG_TEXT("client", client ? rd_kafka_name(client) : NULL),

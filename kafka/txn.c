@@ -496,6 +496,13 @@ int txn_produce(struct txn *txn, const struct txn_record *record, struct error *
     return result;
 }
 
+bool txn_flushed(struct txn *txn)
+{
+    assert(txn->state == TXN_FILLING);
+    rd_kafka_poll(txn->client, 0);
+    return rd_kafka_outq_len(txn->client) == 0;
+}
+
 void txn_commit(struct txn *txn, rd_kafka_topic_partition_list_t *offsets,
                 rd_kafka_consumer_group_metadata_t *group, txn_callback done, void *context)
 {

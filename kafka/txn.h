@@ -100,6 +100,12 @@ struct txn_record {
 MUST_CHECK int txn_produce(struct txn *txn, const struct txn_record *record, struct error *error);
 
 /*
+ * Whether everything produced so far has been acknowledged: what another producer writes from now on stands behind it. Serves
+ * delivery reports. State FILLING.
+ */
+bool txn_flushed(struct txn *txn);
+
+/*
  * Send offsets (may be NULL; with `group`) in the transaction and commit it. Takes `offsets` and
  * `group`. State FILLING. Failures that may pass are tried again for as long as it takes: the
  * callback comes when it is decided.
