@@ -17,6 +17,7 @@
 #include "worker/service.h"
 
 #define HEADERS_MAX 64 /* of an event that are looked at */
+#define DOWN_TOLD_US (10 * SECOND_US)
 #define ROUNDS_MAX 8   /* of POP_MAX records of a lane before others have their turn */
 
 static void count_rebalance(struct service *service, const char *kind)
@@ -186,9 +187,11 @@ static void on_assign(struct service *service, const rd_kafka_topic_partition_li
     takeover_tick(service->takeover);
 }
 
-static void on_lost(struct service *service)
+static void on_lost(struct service *service, const rd_kafka_topic_partition_list_t *parts)
 {
     count_rebalance(service, "lost");
+    /* Nothing can be committed any more: librdkafka is answered at once, our memory goes on the next turn. */
+    explain(rd_kafka_incremental_unassign(service->group_client, parts), "lost partitions can't be left");
     service_start_over(service, "the group gave our partitions to others");
 }
 
@@ -269,7 +272,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
     } else if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         on_assign(service, parts);
     } else if (rd_kafka_assignment_lost(client)) {
-        on_lost(service);
+        on_lost(service, parts);
     } else {
         on_revoke(service, parts);
     }
@@ -284,7 +287,9 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *opa
         service->fatal = true;
         snprintf(service->fatal_reason, sizeof service->fatal_reason, "%s", text);
         log_error("kafka client can't go on", LOG_TEXT("reason", text));
-    } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN &&
+               clock_mono_us() - service->down_told_us > DOWN_TOLD_US) {
+        service->down_told_us = clock_mono_us();
         log_warn("no broker answers; trying on", LOG_TEXT("reason", reason));
     }
 }
@@ -534,6 +539,13 @@ void consume_leave(struct service *service)
     rd_kafka_error_t *error =
         rd_kafka_consumer_close_queue(service->group_client, service->group_queue);
     explain(error, "the group can't be left");
+    /* An assignment or revoke that was not answered yet would be waited for; when closing this means all of it. */
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+    error = rd_kafka_incremental_unassign(service->group_client, none);
+    if (error != NULL) {
+        rd_kafka_error_destroy(error);
+    }
+    rd_kafka_topic_partition_list_destroy(none);
 }
 
 bool consume_left(struct service *service)

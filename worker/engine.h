@@ -43,6 +43,8 @@ struct engine_port {
     int (*txn_begin)(void *context, unsigned producer);
     int (*txn_produce)(void *context, unsigned producer, const struct lane *lane,
                        const struct emit *emit);
+    /* Whether all that was produced is acknowledged, so that the other producer's records stand behind it. */
+    bool (*txn_flushed)(void *context, unsigned producer);
     /* engine_txn_decided answers both, later. */
     void (*txn_commit)(void *context, unsigned producer, const struct lane_commit *commits,
                        size_t count);

@@ -251,7 +251,7 @@ static struct record *pop_due(struct lane *lane)
 
 void lane_unload_parked(struct lane *lane)
 {
-    struct record **due = lane->due;
+    struct record **due = lane->due, *suspect = lane->suspect;
     size_t count = lane->due_count;
     lane->due = NULL;
     lane->due_count = lane->due_capacity = 0;
@@ -265,6 +265,12 @@ void lane_unload_parked(struct lane *lane)
         }
     }
     free(due);
+    /* The one that waits to run alone comes again too: this one is dropped when its mark is committed. */
+    if (suspect != NULL && suspect->from_later && !lane->suspect_committed && !suspect->stale &&
+        intake_is_parked(suspect)) {
+        offsets_unload(&lane->later, suspect->offset);
+        suspect->stale = true;
+    }
 }
 
 struct record *lane_record(struct lane *lane, const struct record_view *view, bool from_later)

@@ -199,6 +199,13 @@ static rd_kafka_topic_partition_list_t *list_offsets(const struct lane_commit *c
     return offsets;
 }
 
+static bool port_flushed(void *context, unsigned producer)
+{
+    struct service *service = context;
+    /* One plain producer keeps its order by itself. */
+    return !exactly_once(service) || txn_flushed(service->txns[producer]);
+}
+
 struct plain_commit {
     rd_kafka_topic_partition_list_t *offsets;
     bool handed; /* waits for its records to be delivered */
@@ -239,6 +246,7 @@ void publish_fill_port(struct engine_port *port)
 {
     port->txn_begin = port_begin;
     port->txn_produce = port_produce;
+    port->txn_flushed = port_flushed;
     port->txn_commit = port_commit;
     port->txn_abort = port_abort;
 }

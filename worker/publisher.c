@@ -14,6 +14,7 @@
 
 #define OFFSETS_ALONE_US SECOND_US /* between commits of offsets with nothing else */
 #define AGAIN_US 1000              /* until a full queue is tried again */
+#define FLUSH_US 500   /* between looks whether a transaction's records have arrived */
 #define PAUSE_US 100000            /* after an abort */
 
 void publisher_init(struct publisher *publisher)
@@ -318,6 +319,9 @@ static int64_t serve(struct engine *engine, unsigned producer)
     if (result != 0) {
         return abort_filling(engine, producer);
     }
+    if (!engine->port.txn_flushed(engine->port.context, producer)) {
+        return engine->now_us + FLUSH_US;
+    }
     transaction->state = TRANSACTION_BUSY;
     publisher->turn = 1 - producer;
     publisher->offsets_due_us = engine->now_us + OFFSETS_ALONE_US;
@@ -377,7 +381,12 @@ static void settle_lane(struct engine *engine, const struct lane_commit *commit)
     } else if (commit->suspect && lane->suspect != NULL && !lane->suspect_committed &&
                lane->state == LANE_RUNNING) {
         lane->suspect_committed = true;
-        intake_record(lane->suspect);
+        if (lane->suspect->stale) {
+            lane->open--;
+            record_free(engine, lane->suspect);
+        } else {
+            intake_record(lane->suspect);
+        }
     }
 }
 

@@ -109,6 +109,7 @@ struct service {
     int64_t ask_again_us; /* when refused seats are asked for again; 0: none was */
     bool broker_seen, fatal;
     char fatal_reason[256];
+    int64_t down_told_us; /* when it was last told that no broker answers */
     int64_t polled_us, revoke_until_us;
     struct follower *follower; /* catalog and state */
     struct catalog_view *catalog;

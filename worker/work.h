@@ -62,6 +62,7 @@ STAILQ_HEAD(emit_list, emit);
 struct record {
     struct lane *lane; /* NULL: something to write that belongs to no lane */
     bool from_later;
+    bool stale;  /* waits to run alone, and comes again from `later` */
     bool urgent; /* its transaction closes soon */
     int64_t offset;
     int64_t timestamp_us;    /* the broker's, unix */

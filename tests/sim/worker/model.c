@@ -238,6 +238,13 @@ static int port_produce(void *context, unsigned producer, const struct lane *lan
     return 0;
 }
 
+static bool port_flushed(void *context, unsigned producer)
+{
+    struct model *model = context;
+    (void)producer;
+    return model->calm || model_chance(model, 3);
+}
+
 static void hand_over(struct model *model, unsigned producer)
 {
     model->pending[producer].handed = true;
@@ -521,7 +528,7 @@ void model_start(struct model *model)
         .want_code = port_want_code,
         .message_free = port_message_free,
         .txn_begin = port_begin,
-        .txn_produce = port_produce,
+        .txn_produce = port_produce, .txn_flushed = port_flushed,
         .txn_commit = port_commit,
         .txn_abort = port_abort,
         .rewind_later = port_rewind,
