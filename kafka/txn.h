@@ -100,8 +100,8 @@ struct txn_record {
 MUST_CHECK int txn_produce(struct txn *txn, const struct txn_record *record, struct error *error);
 
 /*
- * Whether everything produced so far has been acknowledged: what another producer writes from now on stands behind it. Serves
- * delivery reports. State FILLING.
+ * Whether everything produced so far has been acknowledged: what another producer writes from now
+ * on stands behind it. Serves delivery reports. State FILLING.
  */
 bool txn_flushed(struct txn *txn);
 

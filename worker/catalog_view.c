@@ -424,62 +424,86 @@ static bool is_epm_method(struct catalog_view *view, const Engenho__Application 
     return folder != NULL && package_scan_epm_method(folder, application->method);
 }
 
-static void make(struct catalog_view *view, char kind, const char *name,
-                 const struct entry *production, const struct entry *application,
-                 const char *application_name)
+/* What a production is made from now; version 0: something of it is missing yet. */
+struct recipe {
+    char kind; /* of its holder */
+    const char *name;
+    const struct entry *production; /* NULL: an application on demand */
+    const struct entry *application;
+    uint64_t version;
+    bool epm_method;
+};
+
+static bool complete(struct catalog_view *view, struct recipe *recipe)
 {
-    struct service *service = view->service;
+    if (recipe->application == NULL ||
+        recipe->application->definition->spec_case != ENGENHO__DEFINITION__SPEC_APPLICATION) {
+        return false;
+    }
+    const Engenho__Application *spec = recipe->application->definition->application;
+    bool known = false;
+    recipe->version = active_version(find_package(view, spec->package));
+    recipe->epm_method = recipe->version != 0 && is_epm_method(view, spec, recipe->version, &known);
+    return recipe->version != 0 && known;
+}
+
+static bool is_made(const struct made *made, const struct recipe *recipe)
+{
+    return made->result != NULL && made->application == recipe->application->generation &&
+           made->production == (recipe->production != NULL ? recipe->production->generation : 0) &&
+           made->version == recipe->version && made->epm_method == recipe->epm_method;
+}
+
+static struct production *cook(struct catalog_view *view, const struct recipe *recipe)
+{
     struct error error = {{0}};
-    char key[NAME_BYTES_MAX + 3];
-    snprintf(key, sizeof key, "%c/%s", kind, name);
-    struct made *made = made_of(view, key);
-    const Engenho__Production *definition =
-        production != NULL ? production->definition->production : NULL;
-    const Engenho__Application *spec =
-        application != NULL ? application->definition->application : NULL;
-    made->seen = true;
-    uint64_t version = spec != NULL ? active_version(find_package(view, spec->package)) : 0;
-    bool known = true,
-         epm_method = spec != NULL && version != 0 && is_epm_method(view, spec, version, &known);
-    bool started = definition == NULL || definition->started;
-    bool held = definition != NULL && !started && definition->stopped_reason[0] != '\0';
-    uint64_t generation = production != NULL ? production->generation : 0;
-    uint64_t application_generation = application != NULL ? application->generation : 0;
-    if (spec == NULL || version == 0 || !known) {
-        return; /* incomplete: looked at again when more of the catalog, or its package, is here */
-    }
-    if (made->result != NULL && made->production == generation &&
-        made->application == application_generation && made->version == version &&
-        made->epm_method == epm_method) {
-        return;
-    }
-    struct production_options options = {.name = kind == 'p' ? name : "",
-                                         .generation = generation,
-                                         .definition = definition,
-                                         .application = spec,
-                                         .application_name = application_name,
-                                         .active_version = version,
-                                         .epm_method = epm_method,
-                                         .forget = on_forget,
-                                         .forget_context = view};
+    struct production_options options = {
+        .name = recipe->kind == 'p' ? recipe->name : "",
+        .generation = recipe->production != NULL ? recipe->production->generation : 0,
+        .definition =
+            recipe->production != NULL ? recipe->production->definition->production : NULL,
+        .application = recipe->application->definition->application,
+        .application_name = recipe->application->definition->name,
+        .active_version = recipe->version,
+        .epm_method = recipe->epm_method,
+        .forget = on_forget,
+        .forget_context = view,
+    };
     struct production *result = production_new(&options, &error);
     if (result == NULL) {
-        log_error("production can't run", LOG_TEXT("production", name),
+        log_error("production can't run", LOG_TEXT("production", recipe->name),
                   LOG_TEXT("reason", error.text));
+    }
+    return result;
+}
+
+static void make(struct catalog_view *view, struct recipe *recipe)
+{
+    struct engine *engine = &view->service->engine;
+    char key[NAME_BYTES_MAX + 3];
+    snprintf(key, sizeof key, "%c/%s", recipe->kind, recipe->name);
+    struct made *made = made_of(view, key);
+    made->seen = true;
+    /* What is incomplete is looked at again when more of the catalog, or its package, is here. */
+    struct production *result =
+        complete(view, recipe) && !is_made(made, recipe) ? cook(view, recipe) : NULL;
+    if (result == NULL) {
         return;
     }
+    const Engenho__Production *definition =
+        recipe->production != NULL ? recipe->production->definition->production : NULL;
     production_drop(made->result);
     made->result = result;
-    made->production = generation;
-    made->application = application_generation;
-    made->version = version;
-    made->epm_method = epm_method;
-    made->started = started;
-    made->held = held;
-    engine_define(&service->engine, engine_holder(&service->engine, kind, name), result,
-                  started ? HOLDER_STARTED
-                  : held  ? HOLDER_HELD
-                          : HOLDER_STOPPED);
+    made->production = result->generation;
+    made->application = recipe->application->generation;
+    made->version = recipe->version;
+    made->epm_method = recipe->epm_method;
+    made->started = definition == NULL || definition->started;
+    made->held = !made->started && definition->stopped_reason[0] != '\0';
+    engine_define(engine, engine_holder(engine, recipe->kind, recipe->name), result,
+                  made->started ? HOLDER_STARTED
+                  : made->held  ? HOLDER_HELD
+                                : HOLDER_STOPPED);
 }
 
 static void make_all(struct catalog_view *view)
@@ -487,16 +511,20 @@ static void make_all(struct catalog_view *view)
     struct entry *entry, *following;
     HASH_ITER (hh, view->entries, entry, following) {
         const Engenho__Definition *definition = entry->definition;
-        if (definition->spec_case == ENGENHO__DEFINITION__SPEC_APPLICATION &&
-            name_is_valid(definition->name)) {
-            make(view, 'd', definition->name, NULL, entry, definition->name);
-        } else if (definition->spec_case == ENGENHO__DEFINITION__SPEC_PRODUCTION &&
-                   name_is_valid(definition->name) &&
-                   !strcmp(definition->production->agent, view->service->config->agent)) {
-            make(view, 'p', definition->name, entry,
-                 find_entry(view, "application", definition->production->application),
-                 definition->production->application);
+        struct recipe recipe = {.kind = 'd', .name = definition->name, .application = entry};
+        if (!name_is_valid(definition->name)) {
+            continue;
         }
+        if (definition->spec_case == ENGENHO__DEFINITION__SPEC_PRODUCTION &&
+            !strcmp(definition->production->agent, view->service->config->agent)) {
+            recipe.kind = 'p';
+            recipe.production = entry;
+            recipe.application =
+                find_entry(view, "application", definition->production->application);
+        } else if (definition->spec_case != ENGENHO__DEFINITION__SPEC_APPLICATION) {
+            continue;
+        }
+        make(view, &recipe);
     }
 }
 

@@ -18,7 +18,7 @@
 
 #define HEADERS_MAX 64 /* of an event that are looked at */
 #define DOWN_TOLD_US (10 * SECOND_US)
-#define ROUNDS_MAX 8   /* of POP_MAX records of a lane before others have their turn */
+#define ROUNDS_MAX 8 /* of POP_MAX records of a lane before others have their turn */
 
 static void count_rebalance(struct service *service, const char *kind)
 {
@@ -190,8 +190,10 @@ static void on_assign(struct service *service, const rd_kafka_topic_partition_li
 static void on_lost(struct service *service, const rd_kafka_topic_partition_list_t *parts)
 {
     count_rebalance(service, "lost");
-    /* Nothing can be committed any more: librdkafka is answered at once, our memory goes on the next turn. */
-    explain(rd_kafka_incremental_unassign(service->group_client, parts), "lost partitions can't be left");
+    /* Nothing can be committed any more: librdkafka is answered at once, our memory goes on the
+     * next turn. */
+    explain(rd_kafka_incremental_unassign(service->group_client, parts),
+            "lost partitions can't be left");
     service_start_over(service, "the group gave our partitions to others");
 }
 
@@ -494,7 +496,11 @@ static void serve_queues(struct service *service)
     }
     while (service->admin_queue != NULL &&
            (event = rd_kafka_queue_poll(service->admin_queue, 0)) != NULL) {
-        takeover_event(service->takeover, event);
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DELETERECORDS_RESULT) {
+            trim_event(event);
+        } else {
+            takeover_event(service->takeover, event);
+        }
         rd_kafka_event_destroy(event);
     }
     service->polled_us = clock_mono_us();
@@ -539,7 +545,8 @@ void consume_leave(struct service *service)
     rd_kafka_error_t *error =
         rd_kafka_consumer_close_queue(service->group_client, service->group_queue);
     explain(error, "the group can't be left");
-    /* An assignment or revoke that was not answered yet would be waited for; when closing this means all of it. */
+    /* An assignment or revoke that was not answered yet would be waited for; when closing this
+     * means all of it. */
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
     error = rd_kafka_incremental_unassign(service->group_client, none);
     if (error != NULL) {

@@ -79,8 +79,7 @@ void dispatch_free_line(struct line *line)
 
 void dispatch_park_line(struct line *line)
 {
-    if (line->lane->state != LANE_RUNNING ||
-        (line->ordered && line->running > 0)) {
+    if (line->lane->state != LANE_RUNNING || (line->ordered && line->running > 0)) {
         return;
     }
     line->kept++; /* while it is emptied */

@@ -104,8 +104,7 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
 static void park_waiting(struct engine *engine, struct holder *holder)
 {
     struct lane *lane;
-    TAILQ_FOREACH(lane, &engine->lanes, next)
-    {
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
         struct line *line, *following;
         struct execution *execution, *next_execution;
         if (lane->state != LANE_RUNNING) {
@@ -140,40 +139,38 @@ static void rewind_lanes(struct engine *engine, struct holder *holder)
     }
 }
 
+static void replace_production(struct holder *holder, struct production *production)
+{
+    struct production *before = holder->production;
+    holder->production = production != NULL ? production_use(production) : NULL;
+    if (holder->seat.state != SEAT_NONE || production == NULL) {
+        holder->seat.production = production != NULL ? production->name : "";
+        holder->seat.pools = production != NULL ? production->pools : NULL;
+        holder->seat.pool_count = production != NULL ? production->pool_count : 0;
+    }
+    holder->waits_for = NULL; /* it may go with the old one; what still wants it says so again */
+    production_drop(before);
+}
+
 void engine_define(struct engine *engine, struct holder *holder, struct production *production,
                    enum holder_state state)
 {
-    bool held_here = holder->state == HOLDER_HELD && holder->held_generation != 0;
-    if (production != NULL && held_here && state == HOLDER_STARTED &&
-        production->generation <= holder->held_generation) {
-        state = HOLDER_HELD; /* the catalog does not know yet */
-    }
-    struct production *before = holder->production;
     enum holder_state was = holder->state;
-    if (holder->seat.state != SEAT_NONE && production != NULL) {
-        holder->seat.production = production->name;
-        holder->seat.pools = production->pools;
-        holder->seat.pool_count = production->pool_count;
+    if (production != NULL && was == HOLDER_HELD && state == HOLDER_STARTED &&
+        production->generation <= holder->held_generation) {
+        state = HOLDER_HELD; /* held here, and the catalog does not know yet */
     }
-    holder->production = production != NULL ? production_use(production) : NULL;
+    replace_production(holder, production);
     holder->state = state;
-    if (production == NULL && before != NULL) {
-        holder->seat.production = "";
-        holder->seat.pool_count = 0;
-    }
-    production_drop(before);
     if (state != HOLDER_HELD) {
         holder->held_generation = 0;
     }
-    if (state == HOLDER_STARTED) {
-        if (was != HOLDER_STARTED) {
-            breaker_reset(&holder->breaker);
-        }
-        holder->waits_for = NULL;
-    } else if (state == HOLDER_STOPPED) {
+    if (state == HOLDER_STOPPED) {
         for_each_waiting(engine, holder, intake_drop);
-    } else if (was != HOLDER_HELD) {
+    } else if (state == HOLDER_HELD && was != HOLDER_HELD) {
         park_waiting(engine, holder);
+    } else if (state == HOLDER_STARTED && was != HOLDER_STARTED) {
+        breaker_reset(&holder->breaker);
     }
     if (was == HOLDER_HELD && state != HOLDER_HELD) {
         rewind_lanes(engine, holder);

@@ -21,9 +21,10 @@
 /* One lane's part of a commit. */
 struct lane_commit {
     struct lane *lane;
-    int64_t position;    /* offset to commit */
-    char *metadata;      /* owned by the publisher until the transaction is decided */
-    bool suspect, clean; /* what the metadata says */
+    int64_t position;       /* offset to commit */
+    int64_t later_position; /* everything of `later` below it is done */
+    char *metadata;         /* owned by the publisher until the transaction is decided */
+    bool suspect, clean;    /* what the metadata says */
 };
 
 struct engine_port {
@@ -43,7 +44,8 @@ struct engine_port {
     int (*txn_begin)(void *context, unsigned producer);
     int (*txn_produce)(void *context, unsigned producer, const struct lane *lane,
                        const struct emit *emit);
-    /* Whether all that was produced is acknowledged, so that the other producer's records stand behind it. */
+    /* Whether all that was produced is acknowledged, so that the other producer's records stand
+     * behind it. */
     bool (*txn_flushed)(void *context, unsigned producer);
     /* engine_txn_decided answers both, later. */
     void (*txn_commit)(void *context, unsigned producer, const struct lane_commit *commits,

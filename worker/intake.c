@@ -464,7 +464,8 @@ static bool read_trigger(struct record *record)
 void intake_count_parked(struct record *record)
 {
     struct lane *lane = record->lane;
-    if (!read_trigger(record) || !intake_is_parked(record) || record->offset < lane->later_counted) {
+    if (!read_trigger(record) || !intake_is_parked(record) ||
+        record->offset < lane->later_counted) {
         return;
     }
     lane->later_counted = record->offset + 1;

@@ -265,7 +265,8 @@ void lane_unload_parked(struct lane *lane)
         }
     }
     free(due);
-    /* The one that waits to run alone comes again too: this one is dropped when its mark is committed. */
+    /* The one that waits to run alone comes again too: this one is dropped when its mark is
+     * committed. */
     if (suspect != NULL && suspect->from_later && !lane->suspect_committed && !suspect->stale &&
         intake_is_parked(suspect)) {
         offsets_unload(&lane->later, suspect->offset);
@@ -375,8 +376,9 @@ static void follow(struct record *before, struct record *record, struct line *li
 }
 
 /*
- * A record's outcomes go out when it has all of them, so that of a later event might overtake it. It waits for the one
- * before it in its line; of two events always the later one waits, so that they can't wait for each other.
+ * A record's outcomes go out when it has all of them, so that of a later event might overtake it.
+ * It waits for the one before it in its line; of two events always the later one waits, so that
+ * they can't wait for each other.
  */
 void lane_order(struct execution *execution)
 {

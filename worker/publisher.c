@@ -14,7 +14,7 @@
 
 #define OFFSETS_ALONE_US SECOND_US /* between commits of offsets with nothing else */
 #define AGAIN_US 1000              /* until a full queue is tried again */
-#define FLUSH_US 500   /* between looks whether a transaction's records have arrived */
+#define FLUSH_US 500               /* between looks whether a transaction's records have arrived */
 #define PAUSE_US 100000            /* after an abort */
 
 void publisher_init(struct publisher *publisher)
@@ -232,6 +232,8 @@ static void build_commits(struct engine *engine, unsigned producer)
         commit->clean = is_closing(lane) && lane->queued == 0;
         commit->metadata = print_metadata(engine, lane, commit);
         lane->later_touched[producer] = lane->later_touched[producer] || lane->later_dirty;
+        commit->later_position =
+            lane->later_touched[producer] ? offsets_position(&lane->later) : lane->later_committed;
         lane->touched[producer] = true;
         lane->dirty = lane->later_dirty = false;
         lane->urgent = is_closing(lane) && !commit->clean;
@@ -368,6 +370,7 @@ static void settle_lane(struct engine *engine, const struct lane_commit *commit)
 {
     struct lane *lane = commit->lane;
     lane->committed = commit->position;
+    lane->later_committed = commit->later_position;
     if (lane->state == LANE_CLAIMING) {
         lane->state = LANE_RUNNING;
         engine->port.lane_running(engine->port.context, lane);

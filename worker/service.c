@@ -373,6 +373,7 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
     }
     if (service->phase == PHASE_GROUP) {
         consume_check_revoked(service);
+        trim_tick(service);
     }
     if (more || service->remake) {
         service_wake(service);

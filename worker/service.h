@@ -62,6 +62,7 @@ struct lane_io {
     int64_t earliest, end;        /* of the input; -1: not known yet */
     int64_t later_end, state_end; /* -1: not known yet */
     int64_t assigned_us, fetched_us;
+    int64_t trimmed, later_trimmed; /* offsets up to which the topics were trimmed */
     bool following_state, revoked;
     LIST_ENTRY(lane_io) next;
 };
@@ -110,6 +111,7 @@ struct service {
     bool broker_seen, fatal;
     char fatal_reason[256];
     int64_t down_told_us; /* when it was last told that no broker answers */
+    int64_t trim_us;      /* when `later` and `triggers` are trimmed next */
     int64_t polled_us, revoke_until_us;
     struct follower *follower; /* catalog and state */
     struct catalog_view *catalog;
@@ -160,6 +162,10 @@ void takeover_event(struct takeover *takeover, rd_kafka_event_t *event);
 void takeover_state_record(struct lane_io *io, const rd_kafka_message_t *message);
 void takeover_state_caught_up(struct lane_io *io);
 void takeover_later_end(struct lane_io *io);
+
+/* trim.c */
+void trim_tick(struct service *service);
+void trim_event(rd_kafka_event_t *event);
 
 /* publish.c */
 void publish_fill_port(struct engine_port *port);

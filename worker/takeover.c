@@ -24,6 +24,7 @@
 #define SETTLE_US 400000   /* a commit's markers may take so long; then the slot is fenced */
 #define TROUBLE_AGAIN_US 200000
 #define TROUBLE_TOLD_US 10000000
+#define TAKEN_MAX 1024 /* lanes at once; more follow */
 #define REQUEST_MS 5000
 
 enum ask { ASK_STABLE = 1, ASK_UNSTABLE, ASK_EARLIEST, ASK_END, ASK_COMMITTED_END };
@@ -373,34 +374,47 @@ static int restore(struct takeover *takeover, struct lane_io *io)
     return 0;
 }
 
-/* All answers are here: take what is clear, see to what is not. */
-static void conclude(struct takeover *takeover)
+static bool is_known(const struct lane_io *io)
 {
-    struct service *service = takeover->service;
-    struct lane_io *io, *taken[1024];
+    return io->has_offset && io->clear && io->end >= 0 && io->earliest >= 0 && io->later_end >= 0 &&
+           io->state_end >= 0;
+}
+
+/* Take the lanes that are clear. Returns whether one is not, or -EIO: starting over. */
+static int take_clear_ones(struct takeover *takeover)
+{
+    struct lane_io *io, *taken[TAKEN_MAX];
     size_t count = 0;
-    bool unclear = false;
-    LIST_FOREACH (io, &service->lanes, next) {
+    int unclear = 0;
+    LIST_FOREACH (io, &takeover->service->lanes, next) {
         if (io->step != STEP_OFFSETS || io->revoked) {
             continue;
         }
-        if (!io->has_offset || !io->clear || io->end < 0 || io->earliest < 0 || io->later_end < 0 ||
-            io->state_end < 0) {
-            unclear = true;
-        } else if (count < ARRAY_SIZE(taken)) {
+        if (!is_known(io) || count == TAKEN_MAX) {
+            unclear = 1;
+        } else {
             taken[count++] = io;
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (restore(takeover, taken[i]) != 0) {
-            return;
+        int result = restore(takeover, taken[i]);
+        if (result != 0) {
+            return result;
         }
     }
     if (count > 0) {
-        consume_assign_input(service, taken, count);
+        consume_assign_input(takeover->service, taken, count);
     }
+    return unclear;
+}
+
+/* All answers are here: take what is clear, see to what is not. */
+static void conclude(struct takeover *takeover)
+{
+    int unclear = take_clear_ones(takeover);
     int64_t now_us = clock_mono_us();
-    if (!unclear) {
+    uint32_t slot;
+    if (unclear <= 0) {
         takeover->unclear_us = 0;
         takeover->again_us = INT64_MAX;
         return;
@@ -409,7 +423,6 @@ static void conclude(struct takeover *takeover)
     if (takeover->unclear_us == 0) {
         takeover->unclear_us = now_us;
     }
-    uint32_t slot;
     if (!takeover->trouble && now_us - takeover->unclear_us >= SETTLE_US &&
         find_slot(takeover, &slot)) {
         log_warn("a transaction of a dead worker is in the way", LOG_INT("slot", slot));

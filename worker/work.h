@@ -76,7 +76,8 @@ struct record {
     struct event_view view;  /* of `event` */
     const char *undecodable; /* why it is no event; owned by the message or constant */
     unsigned open;           /* executions without an outcome */
-    struct follower *followers; /* what is published after this record, and lines that wait for that */
+    struct follower
+        *followers; /* what is published after this record, and lines that wait for that */
     struct emit_list emits;
     struct emit *emitting;     /* next one to fill, while its transaction is being filled */
     int64_t due_us;            /* unix: of `later`, in the lane's heap until then */
@@ -122,7 +123,8 @@ struct line {
     struct holder *holder;
     bool ordered;
     bool ready; /* in its holder's list */
-    /* the last record with an outcome in this line, while it waits for others: what follows is published after it */
+    /* the last record with an outcome in this line, while it waits for others: what follows is
+     * published after it */
     struct record *last;
     unsigned kept; /* reasons to keep it though it is empty */
     unsigned running;
@@ -216,6 +218,7 @@ struct lane {
     bool later_dirty;        /* so is its position in `later` */
     struct record_list held; /* finished, but its completion map can't take them yet */
     int64_t committed;       /* the input offset of the last commit that happened */
+    int64_t later_committed; /* the same of `later` */
     uint32_t unclean_starts;
     int64_t unclean_at;       /* the committed offset it was taken from */
     int64_t later_unclean_at; /* the same of `later`; -1: nothing waited there */

@@ -12,6 +12,7 @@
 #include "common/random.h"
 #include "worker/engine.h"
 
+#define MODEL_UNIX_US INT64_C(1700000000000000) /* of the model's time 0 */
 #define PARTITIONS 3
 #define KEYS 7
 #define INTERPRETERS 3
@@ -89,6 +90,10 @@ void model_release(struct model *model);
 bool model_chance(struct model *model, unsigned n);
 void model_append(struct log *log, const void *key, size_t key_bytes, const void *value,
                   size_t bytes, int64_t now_us);
+/* model_pool.c: one execution of an interpreter ends; a seat that was asked for is granted. */
+void model_run_one(struct model *model, struct seat_of_work *interpreter);
+void model_grant_one(struct model *model);
+void model_fill_pool_port(struct model *model, struct engine_port *port);
 /* Start a worker over what is in Kafka; kill it; one step of the world. */
 void model_start(struct model *model);
 void model_kill(struct model *model);

@@ -150,7 +150,8 @@ static void check_counts(const struct model *model, uint64_t seed)
     }
 }
 
-/* A production without retries: its outcomes of one key stand in the order of the events, also after it was held. */
+/* A production without retries: its outcomes of one key stand in the order of the events, also
+ * after it was held. */
 static void check_order(const struct model *model, uint64_t seed)
 {
     int64_t newest[KEYS];
@@ -166,7 +167,8 @@ static void check_order(const struct model *model, uint64_t seed)
         if (!strcmp(result->production, "plain")) {
             unsigned key = (unsigned)strtol(result->ordering_key + strlen("plant/tank"), NULL, 10);
             if (result->origin->offset <= newest[key]) {
-                fail_msg("seed %" PRIu64 ": %s came after %" PRId64, seed, result->execution_id, newest[key]);
+                fail_msg("seed %" PRIu64 ": %s came after %" PRId64, seed, result->execution_id,
+                         newest[key]);
             }
             newest[key] = result->origin->offset;
         }
