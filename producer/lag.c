@@ -32,6 +32,9 @@
 
 enum ask { ASK_END = 1, ASK_LOW = 2 }; /* the opaque of the two ListOffsets */
 
+/* What a round asks, one after the other. */
+enum step { STEP_NONE, STEP_TOPICS, STEP_GROUPS, STEP_ENDS };
+
 struct lag {
     struct lag_view view;
     struct lag_options options;
@@ -39,9 +42,9 @@ struct lag {
     rd_kafka_queue_t *queue;
     int wake_fd;
     struct event *wake_event, *poll_event, *round_event;
-    unsigned waiting;   /* answers of this round; 0: no round */
-    bool asked_offsets; /* the round's second half */
-    bool failed;        /* the round missed an answer */
+    unsigned waiting; /* answers of this round; 0: no round */
+    enum step step;   /* what the round asked last */
+    bool failed;      /* the round missed an answer */
     bool trims;
     int64_t trimmed_us; /* when it was last asked for */
     int64_t began_us;
@@ -334,6 +337,31 @@ static bool is_answer(rd_kafka_event_t *event)
            type == RD_KAFKA_EVENT_LISTOFFSETS_RESULT;
 }
 
+/*
+ * What a coordinator must answer is asked only when a broker has just answered: librdkafka's
+ * requests to coordinators may abort the process when they time out
+ * (docs/decisions/admin-client-is-a-consumer.md). Ends are asked after the commits, so that no
+ * commit lies beyond them.
+ */
+static void ask_next(struct lag *lag)
+{
+    switch (++lag->step) {
+    case STEP_TOPICS:
+        ask_topics(lag);
+        break;
+    case STEP_GROUPS:
+        ask_committed(lag);
+        ask_groups(lag);
+        break;
+    case STEP_ENDS:
+        ask_offsets(lag, RD_KAFKA_OFFSET_SPEC_LATEST, ASK_END);
+        ask_offsets(lag, RD_KAFKA_OFFSET_SPEC_EARLIEST, ASK_LOW);
+        break;
+    default:
+        break; /* that was all */
+    }
+}
+
 static void on_wake(evutil_socket_t fd, short events, void *context)
 {
     struct lag *lag = context;
@@ -350,10 +378,8 @@ static void on_wake(evutil_socket_t fd, short events, void *context)
         if (!counts || --lag->waiting > 0) {
             continue;
         }
-        if (!lag->asked_offsets && !lag->failed) {
-            lag->asked_offsets = true;
-            ask_offsets(lag, RD_KAFKA_OFFSET_SPEC_LATEST, ASK_END);
-            ask_offsets(lag, RD_KAFKA_OFFSET_SPEC_EARLIEST, ASK_LOW);
+        if (!lag->failed) {
+            ask_next(lag);
         }
         if (lag->waiting == 0) {
             finish_round(lag);
@@ -368,15 +394,14 @@ static void on_round(evutil_socket_t fd, short events, void *context)
     (void)fd;
     (void)events;
     lag->began_us = clock_mono_us();
-    lag->failed = lag->asked_offsets = false;
+    lag->failed = false;
+    lag->step = STEP_NONE;
     if (HASH_COUNT(lag->view.agents) == 0) {
         finish_round(lag);
         return;
     }
     lag_view_begin(&lag->view);
-    ask_committed(lag);
-    ask_groups(lag);
-    ask_topics(lag);
+    ask_next(lag);
 }
 
 struct lag *lag_new(struct event_base *base, const struct lag_options *options, struct error *error)
