@@ -34,7 +34,7 @@ def rise(event, limit=100):
 @method('Every')
 def every(event, started='/dev/null'):
     with open(started, 'a') as file:
-        file.write('x')
+        file.write(f'{event.timestamp.timestamp()} {event.value}\n')
     time.sleep(0.005)
     return [event.timestamp.timestamp(), event.value]
 '''
@@ -188,10 +188,6 @@ class Kills:
             action()
             self.done.append(f"{action.__name__} at {time.monotonic() - self.replay.begun:.1f} s")
 
-    def committed(self) -> int:
-        """Results that are committed now."""
-        return sum(map(len, self.replay.results().values()))
-
     def worker(self) -> None:
         def under_way() -> bool:
             return self.system.worker.metric("engenho_executions_in_flight") > 0
@@ -199,7 +195,8 @@ class Kills:
         wait_for("the worker is at work", under_way, 60, every=0.005)
         self.system.worker.kill()
         # What the script has begun and no committed result speaks of is work that the kill caught.
-        begun, over = self.replay.started.stat().st_size, len(self.replay.results()["every"])
+        begun = len(set(self.replay.started.read_text().splitlines()))
+        over = len(self.replay.results()["every"])
         assert begun > over, f"the kill met no uncommitted work: {begun} begun, {over} committed"
         self.system.worker.start()
 
