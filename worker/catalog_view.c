@@ -432,6 +432,7 @@ struct recipe {
     const struct entry *application;
     uint64_t version;
     bool epm_method;
+    bool undecided; /* its package is not here yet: nobody knows whose method it is */
 };
 
 static bool complete(struct catalog_view *view, struct recipe *recipe)
@@ -444,14 +445,16 @@ static bool complete(struct catalog_view *view, struct recipe *recipe)
     bool known = false;
     recipe->version = active_version(find_package(view, spec->package));
     recipe->epm_method = recipe->version != 0 && is_epm_method(view, spec, recipe->version, &known);
-    return recipe->version != 0 && known;
+    recipe->undecided = !known;
+    return recipe->version != 0;
 }
 
 static bool is_made(const struct made *made, const struct recipe *recipe)
 {
     return made->result != NULL && made->application == recipe->application->generation &&
            made->production == (recipe->production != NULL ? recipe->production->generation : 0) &&
-           made->version == recipe->version && made->epm_method == recipe->epm_method;
+           made->version == recipe->version && made->epm_method == recipe->epm_method &&
+           made->result->undecided == recipe->undecided;
 }
 
 static struct production *cook(struct catalog_view *view, const struct recipe *recipe)
@@ -466,6 +469,7 @@ static struct production *cook(struct catalog_view *view, const struct recipe *r
         .application_name = recipe->application->definition->name,
         .active_version = recipe->version,
         .epm_method = recipe->epm_method,
+        .undecided = recipe->undecided,
         .forget = on_forget,
         .forget_context = view,
     };
@@ -484,9 +488,15 @@ static void make(struct catalog_view *view, struct recipe *recipe)
     snprintf(key, sizeof key, "%c/%s", recipe->kind, recipe->name);
     struct made *made = made_of(view, key);
     made->seen = true;
-    /* What is incomplete is looked at again when more of the catalog, or its package, is here. */
-    struct production *result =
-        complete(view, recipe) && !is_made(made, recipe) ? cook(view, recipe) : NULL;
+    /*
+     * What is incomplete is looked at again when more of the catalog, or its package, is here;
+     * until a new version is, the one before it runs on.
+     */
+    bool waits =
+        !complete(view, recipe) || is_made(made, recipe) ||
+        (recipe->undecided && made->result != NULL &&
+         made->production == (recipe->production != NULL ? recipe->production->generation : 0));
+    struct production *result = waits ? NULL : cook(view, recipe);
     if (result == NULL) {
         return;
     }

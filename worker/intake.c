@@ -376,11 +376,33 @@ static bool condition_holds(struct record *record, const struct production *prod
     return when_holds(production->when, event_lookup, *unpacked);
 }
 
+/* For as long as it takes: a package comes, or it is known that it never will. */
+static void wait_for_package(struct record *record)
+{
+    record->known_until_us = INT64_MAX;
+    record->lane->undecided += record->trigger == NULL;
+    STAILQ_INSERT_TAIL(&record->lane->unknown, record, next);
+}
+
+static bool is_undecided(const struct matches *matches)
+{
+    for (size_t i = 0; i < matches->count; i++) {
+        if (matches->productions[i]->undecided) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void intake_event(struct record *record)
 {
     struct engine *engine = record->lane->engine;
     Engenho__Event *unpacked = NULL;
     struct matches matches = matcher_find(engine->matcher, &record->view);
+    if (is_undecided(&matches)) {
+        wait_for_package(record);
+        return;
+    }
     /* The record stays open while it is matched: an execution may end at once. */
     record->open = 1;
     for (size_t i = 0; i < matches.count; i++) {
@@ -428,6 +450,11 @@ static void intake_trigger(struct record *record)
         lane_settle_one(record);
         return;
     }
+    if (holder->production->undecided) {
+        record->open = 0;
+        wait_for_package(record);
+        return;
+    }
     admit(new_execution(record, holder, holder->production));
 }
 
@@ -441,9 +468,14 @@ void intake_unknown(struct engine *engine)
             continue;
         }
         STAILQ_CONCAT(&waiting, &lane->unknown);
+        lane->undecided = 0;
         while ((record = STAILQ_FIRST(&waiting)) != NULL) {
             STAILQ_REMOVE_HEAD(&waiting, next);
-            intake_trigger(record);
+            if (record->trigger == NULL) {
+                intake_event(record);
+            } else {
+                intake_trigger(record);
+            }
         }
     }
 }

@@ -198,7 +198,7 @@ bool lane_has_room(const struct lane *lane)
 {
     return lane->state == LANE_RUNNING && isolation_allows(lane) &&
            lane->open - lane->due_count < lane->engine->options.open_max &&
-           STAILQ_EMPTY(&lane->held) &&
+           STAILQ_EMPTY(&lane->held) && lane->undecided == 0 &&
            lane->input.end - lane->input.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN &&
            offsets_encoded_bytes(&lane->input, DONE_BYTES_SOFT) <= DONE_BYTES_SOFT;
 }

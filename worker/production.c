@@ -88,6 +88,7 @@ struct production *production_new(const struct production_options *options, stru
         memory_copy_text(options->application != NULL ? options->application->package : "");
     production->generation = options->generation;
     production->active_version = options->active_version;
+    production->undecided = options->undecided;
     production->forget = options->forget;
     production->forget_context = options->forget_context;
     if (definition != NULL) {

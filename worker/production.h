@@ -49,6 +49,7 @@ struct production {
     Engenho__OverlapPolicy overlap;
     struct retry_policy retry;
     bool abort_on_new_event;
+    bool undecided;   /* its package is not here yet: its events wait for what it says */
     bool stateful;    /* a userCache goes in and out */
     bool keeps_state; /* something of each run is written to `state` */
     uint32_t breaker_failures;
@@ -72,6 +73,7 @@ struct production_options {
     const char *application_name;
     uint64_t active_version;
     bool epm_method; /* decides the default ordering, and that there is a userCache */
+    bool undecided;  /* whether it is one is not known yet */
     void (*forget)(void *context, struct code *code);
     void *forget_context;
 };

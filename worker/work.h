@@ -208,6 +208,7 @@ struct lane {
     struct parked *parked;
     LIST_HEAD(, record) records;
     struct record_list unknown; /* wait for the catalog */
+    size_t undecided;           /* of them, events: what follows them waits too */
     struct execution_list seatless;
     struct record **due; /* heap by due_us */
     size_t due_count, due_capacity;

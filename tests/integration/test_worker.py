@@ -98,7 +98,7 @@ class Plant:
         return read_to_end(self.system.kafka.servers, self.prefix + "dead-letters")
 
     def header(self, message: Message, name: str) -> str:
-        return dict(message.headers())[self.prefix + name].decode()
+        return dict(message.headers())["engenho-" + name].decode()
 
 
 @pytest.fixture
