@@ -84,12 +84,16 @@ static unsigned wire_of(ProtobufCType type)
     }
 }
 
-/* Every field of a known number has its type, all the way down; unknown numbers are passed over. */
+/*
+ * Every field of a known number has its type, all the way down, and no message stands twice (nobody
+ * writes that, and libraries merge it in their own ways); unknown numbers are passed over.
+ */
 static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct text_view bytes,
                            unsigned depth)
 {
     struct cursor cursor = {(const uint8_t *)bytes.data, (const uint8_t *)bytes.data + bytes.bytes};
     struct field field;
+    uint64_t seen = 0;
     while (cursor.at < cursor.end) {
         if (!read_field(&cursor, &field)) {
             return false;
@@ -105,6 +109,13 @@ static bool is_well_formed(const ProtobufCMessageDescriptor *descriptor, struct 
         if (known->type == PROTOBUF_C_TYPE_MESSAGE &&
             (depth == DEPTH_MAX || !is_well_formed(known->descriptor, field.bytes, depth + 1))) {
             return false;
+        }
+        if (known->type == PROTOBUF_C_TYPE_MESSAGE && known->label != PROTOBUF_C_LABEL_REPEATED) {
+            uint64_t bit = UINT64_C(1) << (field.number & 63);
+            if (seen & bit) {
+                return false;
+            }
+            seen |= bit;
         }
         if (known->type == PROTOBUF_C_TYPE_STRING &&
             memchr(field.bytes.data, '\0', field.bytes.bytes) != NULL) {

@@ -288,6 +288,9 @@ static int get_varint(const uint8_t **data, const uint8_t *end, uint64_t *ret_va
 int offsets_restore(struct offsets *offsets, const uint8_t *done, size_t bytes)
 {
     assert(offsets->base == offsets->end);
+    if (bytes == 0) {
+        return 0;
+    }
     const uint8_t *end = done + bytes;
     uint64_t length, total = 0, count = 0;
     for (const uint8_t *at = done; at < end; count++) {
