@@ -23,7 +23,7 @@ from tests.harness.topics import end_offsets, read_to_end
 
 RATE = 200  # events a second: the 22,695 rows take 113 s
 
-SCRIPT = '''
+SCRIPT = r'''
 import time
 from engenho import method
 
