@@ -6,17 +6,17 @@ import collections
 import json
 import os
 import pathlib
-import signal
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Message, Producer
 
 from tests.harness import Kafka, System
-from tests.harness.process import wait_for
-from tests.harness.proto import event_pb2, lane_pb2, result_pb2, trigger_pb2
-from tests.harness.topics import end_offsets, producer, read_to_end
+from tests.harness.process import BIN, wait_for
+from tests.harness.proto import event_pb2, result_pb2, trigger_pb2
+from tests.harness.topics import producer, read_to_end
 
 SOURCE = '''
 import os
@@ -285,6 +285,43 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
         system.kill_all()
 
 
+def test_a_dead_workers_open_transaction_is_fenced_by_its_slot(kafka: Kafka, tmp_path: pathlib.Path) -> None:
+    plant = Plant(kafka, tmp_path, workers=2)
+    system = plant.system
+    try:
+        wait_for("both have partitions", lambda: min(
+            one.metric("engenho_kafka_assigned_partitions") for one in system.workers) > 0, 60, every=0.2)
+        plant.produce("x", "counts", "ordering: key\nstate: true")
+        for number in range(40):
+            plant.send(f"x{number % 8}", number)
+        plant.wait_results("x", 40)
+        dead, heir = system.workers
+        slot = int(next(json.loads(line)["slot"] for line in dead.log.read_text().splitlines() if '"registered"' in line))
+        dead.kill()
+        # As the dead worker's would stand: records in every partition of `state`, never committed.
+        ghost = Producer({"bootstrap.servers": kafka.servers, "transactional.id": f"{plant.prefix}default.{slot}.a",
+                          "transaction.timeout.ms": 120000})
+        ghost.init_transactions(30)
+        ghost.begin_transaction()
+        for partition in range(8):
+            ghost.produce(plant.prefix + "state.default.events", b"", b"cache/ghost/", partition=partition)
+        assert ghost.flush(30) == 0
+        began = time.monotonic()
+        wait_for("the heir has every partition", lambda: heir.metric("engenho_kafka_assigned_partitions") == 16, 60, every=0.1)
+        for number in range(40):
+            plant.send(f"x{number % 8}", number)
+        results = plant.wait_results("x", 80, 60)
+        assert heir.metric("engenho_worker_slots_fenced_total") >= 1
+        assert time.monotonic() - began < 40
+        counts: dict[str, list[int]] = collections.defaultdict(list)
+        for result in results:
+            counts[result.ordering_key].append(json.loads(result.result))
+        assert all(found == list(range(1, 11)) for found in counts.values()) and len(counts) == 8
+        heir.stop()
+    finally:
+        system.kill_all()
+
+
 def test_an_unlicensed_worker_is_ready_takes_no_partition_and_takes_over(kafka: Kafka, tmp_path: pathlib.Path) -> None:
     plant = Plant(kafka, tmp_path, workers=2, licence="lite-1.json")
     system = plant.system
@@ -304,10 +341,6 @@ def test_an_unlicensed_worker_is_ready_takes_no_partition_and_takes_over(kafka: 
 
 
 def test_bad_options_get_one_sentence(tmp_path: pathlib.Path) -> None:
-    import subprocess
-
-    from tests.harness.process import BIN
-
     for words, what in (
         ([], "kafka"),
         (["--kafka", "127.0.0.1:1", "--name", "w", "--agent", "No Agent"], "agent"),
