@@ -283,31 +283,46 @@ static bool code_is_ready(struct engine *engine, struct holder *holder, struct e
     return false;
 }
 
-static size_t take_from(struct engine *engine, struct line *line, struct execution **batch,
-                        size_t room)
+static bool take_one(struct engine *engine, struct line *line, struct execution **ret_taken)
 {
-    size_t count = 0;
-    struct execution *first;
-    /* What keeps a state runs alone of its line: the next would not see what it leaves. */
-    while (count < room && (first = TAILQ_FIRST(&line->waiting)) != NULL &&
-           (count == 0 || !line->ordered || !first->production->keeps_state) &&
-           (count == 0 || !line->ordered || !batch[count - 1]->production->keeps_state) &&
-           code_is_ready(engine, line->holder, first)) {
-        take_out(first);
-        batch[count++] = first;
+    struct execution *first = TAILQ_FIRST(&line->waiting);
+    if (first == NULL || !code_is_ready(engine, line->holder, first)) {
+        return false;
     }
-    return count;
+    take_out(first);
+    *ret_taken = first;
+    return true;
 }
 
+/*
+ * One execution of each line in turn, so that what is finished lies close together in its partition
+ * and the map of it stays small; what room is left goes to more of the same lines, round by round.
+ */
 static size_t build_batch(struct engine *engine, struct holder *holder, struct execution **batch)
 {
-    size_t limit = batch_limit(holder), count = 0;
+    struct line *lines[BATCH_MAX];
+    size_t limit = batch_limit(holder), count = 0, line_count = 0;
     while (count < limit && holder->in_ring && !TAILQ_EMPTY(&holder->ready)) {
         struct line *line = TAILQ_FIRST(&holder->ready);
-        size_t taken = take_from(engine, line, batch + count, limit - count);
+        bool taken = take_one(engine, line, &batch[count]);
+        if (taken && line->ordered) {
+            /* What keeps a state runs alone of its line: the next would not see what it leaves. */
+            if (!batch[count]->production->keeps_state) {
+                lines[line_count++] = line;
+            }
+        }
         count += taken;
-        if (line->waiting_count == 0 || (line->ordered && taken > 0)) {
+        if (line->waiting_count == 0 || (line->ordered && taken)) {
             unready(line);
+        }
+    }
+    for (size_t before = count + 1; count < limit && before != count;) {
+        before = count;
+        for (size_t i = 0; i < line_count && count < limit && holder->in_ring; i++) {
+            struct execution *next = TAILQ_FIRST(&lines[i]->waiting);
+            if (next != NULL && !next->production->keeps_state) {
+                count += take_one(engine, lines[i], &batch[count]);
+            }
         }
     }
     return count;

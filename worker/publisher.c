@@ -130,6 +130,35 @@ static bool must_be_held(const struct record *record)
     return record->from_later || record->offset != offsets_position(&lane->input);
 }
 
+/* Whether what is next in the partition is among those that are held: it makes the map shorter. */
+static bool holds_next(const struct lane *lane)
+{
+    const struct record *held;
+    int64_t position = offsets_position(&lane->input);
+    STAILQ_FOREACH(held, &lane->held, next)
+    {
+        if (!held->from_later && held->offset == position) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was held goes to the front again when the map takes it, or when one of it is next. */
+static void release_held(struct publisher *publisher, struct lane *lane)
+{
+    struct record *held;
+    if (STAILQ_EMPTY(&lane->held) || (!lane_map_fits(lane) && !holds_next(lane))) {
+        return;
+    }
+    STAILQ_FOREACH(held, &lane->held, next)
+    {
+        lane->queued++;
+    }
+    STAILQ_CONCAT(&lane->held, &publisher->finished);
+    STAILQ_CONCAT(&publisher->finished, &lane->held);
+}
+
 static void note_filled(struct engine *engine, unsigned producer, struct record *record)
 {
     struct publisher *publisher = &engine->publisher;
@@ -147,15 +176,7 @@ static void note_filled(struct engine *engine, unsigned producer, struct record 
     lane->touched[producer] = true;
     lane->later_touched[producer] = lane->later_touched[producer] || record->from_later;
     offsets_fill(map_of(record), record->offset);
-    if (!STAILQ_EMPTY(&lane->held) && lane_map_fits(lane)) {
-        struct record *held;
-        STAILQ_FOREACH(held, &lane->held, next)
-        {
-            lane->queued++;
-        }
-        STAILQ_CONCAT(&lane->held, &publisher->finished);
-        STAILQ_CONCAT(&publisher->finished, &lane->held);
-    }
+    release_held(publisher, lane);
 }
 
 /* Returns 0: all that is finished is in, or the transaction is full; -ENOBUFS; -EIO. */
@@ -164,6 +185,10 @@ static int fill(struct engine *engine, unsigned producer)
     struct publisher *publisher = &engine->publisher;
     struct transaction *transaction = &publisher->transactions[producer];
     struct record *record;
+    struct lane *lane;
+    TAILQ_FOREACH (lane, &engine->lanes, next) {
+        release_held(publisher, lane); /* its position may have moved without a transaction */
+    }
     while (transaction->count < engine->options.results_per_commit &&
            (record = STAILQ_FIRST(&publisher->finished)) != NULL) {
         if (record->emitting == NULL && must_be_held(record)) {
