@@ -294,38 +294,58 @@ static bool take_one(struct engine *engine, struct line *line, struct execution 
     return true;
 }
 
-/*
- * One execution of each line in turn, so that what is finished lies close together in its partition
- * and the map of it stays small; what room is left goes to more of the same lines, round by round.
- */
-static size_t build_batch(struct engine *engine, struct holder *holder, struct execution **batch)
-{
+/* A batch that is being put together, and the lines that more of it may come from. */
+struct draft {
+    struct execution **batch;
+    size_t count, limit;
     struct line *lines[BATCH_MAX];
-    size_t limit = batch_limit(holder), count = 0, line_count = 0;
-    while (count < limit && holder->in_ring && !TAILQ_EMPTY(&holder->ready)) {
+    size_t line_count;
+};
+
+/* One execution of each ready line; all that fits of one without order. */
+static void draft_ready(struct engine *engine, struct holder *holder, struct draft *draft)
+{
+    while (draft->count < draft->limit && holder->in_ring && !TAILQ_EMPTY(&holder->ready)) {
         struct line *line = TAILQ_FIRST(&holder->ready);
-        bool taken = take_one(engine, line, &batch[count]);
-        if (taken && line->ordered) {
-            /* What keeps a state runs alone of its line: the next would not see what it leaves. */
-            if (!batch[count]->production->keeps_state) {
-                lines[line_count++] = line;
-            }
+        struct execution **next = &draft->batch[draft->count];
+        bool taken = take_one(engine, line, next);
+        /* What keeps a state runs alone of its line: the next would not see what it leaves. */
+        if (taken && line->ordered && !(*next)->production->keeps_state) {
+            draft->lines[draft->line_count++] = line;
         }
-        count += taken;
+        draft->count += taken;
         if (line->waiting_count == 0 || (line->ordered && taken)) {
             unready(line);
         }
     }
-    for (size_t before = count + 1; count < limit && before != count;) {
-        before = count;
-        for (size_t i = 0; i < line_count && count < limit && holder->in_ring; i++) {
-            struct execution *next = TAILQ_FIRST(&lines[i]->waiting);
+}
+
+/* More of the same lines, round by round, while there is room. */
+static void draft_more(struct engine *engine, const struct holder *holder, struct draft *draft)
+{
+    size_t before = draft->count + 1;
+    while (draft->count < draft->limit && before != draft->count) {
+        before = draft->count;
+        for (size_t i = 0; i < draft->line_count && draft->count < draft->limit && holder->in_ring;
+             i++) {
+            struct execution *next = TAILQ_FIRST(&draft->lines[i]->waiting);
             if (next != NULL && !next->production->keeps_state) {
-                count += take_one(engine, lines[i], &batch[count]);
+                draft->count += take_one(engine, draft->lines[i], &draft->batch[draft->count]);
             }
         }
     }
-    return count;
+}
+
+/*
+ * The lines take turns, so that what is finished lies close together in its partition and the map
+ * of it stays small.
+ */
+static size_t build_batch(struct engine *engine, struct holder *holder, struct execution **batch)
+{
+    struct draft draft = {.batch = batch, .limit = batch_limit(holder)};
+    draft_ready(engine, holder, &draft);
+    draft_more(engine, holder, &draft);
+    return draft.count;
 }
 
 static void put_back(struct execution **batch, size_t count)
