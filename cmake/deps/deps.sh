@@ -63,8 +63,8 @@ newer_sources() {
     mkdir -p "$root/lists/partial" "$root/cache/archives/partial"
     local mirror
     mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1 | tr -d ' ' || true)
-    printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s sid main\n' \
-        "${mirror:-http://deb.debian.org/debian}" >"$root/sources.list"
+    [ -n "$mirror" ] || fail "no Debian mirror found in /etc/apt/sources.list: add the line of bookworm main"
+    printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s sid main\n' "$mirror" >"$root/sources.list"
     cat >"$root/apt.conf" <<CONF
 Dir::State::lists "$root/lists";
 Dir::Cache "$root/cache";
