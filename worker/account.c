@@ -10,6 +10,8 @@
 #include "common/memory.h"
 #include "worker/service.h"
 
+#define KINDS_MAX 8
+
 static const char *outcome_label(Engenho__Outcome outcome)
 {
     return label_of(&engenho__outcome__descriptor, outcome);
@@ -66,20 +68,36 @@ void account_begin(struct service *service)
     }
 }
 
-static struct metric *durations_of(struct service *service, Engenho__TriggerKind kind)
+/* A series for each trigger kind of one family, looked up once. */
+static struct metric *of_kind(struct service *service, struct metric **known, const char *name,
+                              Engenho__TriggerKind kind)
 {
-    static struct metric *known[8];
-    struct metric **place = (unsigned)kind < 8 ? &known[kind] : NULL;
+    struct metric **place = (unsigned)kind < KINDS_MAX ? &known[kind] : NULL;
     if (place != NULL && *place != NULL) {
         return *place;
     }
     struct metric *metric = metrics_series(
-        service->metrics, "engenho_execution_duration_seconds",
+        service->metrics, name,
         METRIC_VALUES(service->config->agent, label_of(&engenho__trigger_kind__descriptor, kind)));
     if (place != NULL) {
         *place = metric;
     }
     return metric;
+}
+
+static struct metric *durations_of(struct service *service, Engenho__TriggerKind kind)
+{
+    static struct metric *known[KINDS_MAX];
+    return of_kind(service, known, "engenho_execution_duration_seconds", kind);
+}
+
+void account_started(struct service *service, const struct execution *execution,
+                     int64_t start_unix_us)
+{
+    static struct metric *known[KINDS_MAX];
+    double wait_s = (double)(start_unix_us - execution->record->timestamp_us) / 1e6;
+    metric_observe(of_kind(service, known, "engenho_execution_queue_wait_seconds", execution->kind),
+                   wait_s < 0 ? 0 : wait_s);
 }
 
 /* What one code counts; kept with it, so that an execution costs no look-up. */

@@ -30,25 +30,17 @@ static void count(struct service *service, const char *outcome)
 }
 
 static const char *topic_of(const struct service *service, const struct lane *lane,
-                            const struct emit *emit, char *text)
+                            const struct emit *emit)
 {
-    const char *prefix = service->config->kafka.prefix;
     const struct lane_io *io = lane != NULL ? lane->edge : NULL;
     switch (emit->topic) {
-    case EMIT_RESULTS:
-        return topic_name(prefix, TOPIC_RESULTS, text);
-    case EMIT_DEAD_LETTERS:
-        return topic_name(prefix, TOPIC_DEAD_LETTERS, text);
-    case EMIT_REQUESTS:
-        return topic_name(prefix, TOPIC_REQUESTS, text);
-    case EMIT_TRIGGERS:
-        return topic_of_agent(prefix, "triggers", service->config->agent, text);
     case EMIT_LATER:
         return io->later_topic;
     case EMIT_STATE:
         return io->state_topic;
+    default:
+        return service->topics[emit->topic];
     }
-    return "";
 }
 
 /* A dead letter takes its record's headers along, and says why in ours. */
@@ -117,10 +109,9 @@ static int port_produce(void *context, unsigned producer, const struct lane *lan
                         const struct emit *emit)
 {
     struct service *service = context;
-    char topic[TOPIC_NAME_BYTES_MAX];
     struct error error;
     struct txn_record record = {
-        .topic = topic_of(service, lane, emit, topic),
+        .topic = topic_of(service, lane, emit),
         .partition = emit->partition < 0 ? RD_KAFKA_PARTITION_UA : emit->partition,
         .key = emit->key,
         .key_bytes = emit->key_bytes,
@@ -298,6 +289,11 @@ static void start_plain(struct service *service)
 
 void publish_start(struct service *service)
 {
+    const struct config *config = service->config;
+    topic_name(config->kafka.prefix, TOPIC_RESULTS, service->topics[EMIT_RESULTS]);
+    topic_name(config->kafka.prefix, TOPIC_DEAD_LETTERS, service->topics[EMIT_DEAD_LETTERS]);
+    topic_name(config->kafka.prefix, TOPIC_REQUESTS, service->topics[EMIT_REQUESTS]);
+    topic_of_agent(config->kafka.prefix, "triggers", config->agent, service->topics[EMIT_TRIGGERS]);
     struct error error;
     service->txns_ready = 0;
     if (!exactly_once(service)) {

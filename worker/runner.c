@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/labels.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "worker/service.h"
@@ -105,12 +104,7 @@ static void on_started(void *context, uint64_t number, int64_t start_unix_us)
     struct service *service = context;
     const struct execution *execution = engine_find(&service->engine, number);
     if (execution != NULL && execution->record != NULL) {
-        double wait_s = (double)(start_unix_us - execution->record->timestamp_us) / 1e6;
-        metric_observe(metrics_series(service->metrics, "engenho_execution_queue_wait_seconds",
-                                      METRIC_VALUES(service->config->agent,
-                                                    label_of(&engenho__trigger_kind__descriptor,
-                                                             execution->kind))),
-                       wait_s < 0 ? 0 : wait_s);
+        account_started(service, execution, start_unix_us);
     }
 }
 

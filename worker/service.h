@@ -101,6 +101,8 @@ struct service {
     bool closing_group;
     struct lane_io_list lanes;
     struct takeover *takeover;
+    char topics[EMIT_TRIGGERS + 1]
+               [TOPIC_NAME_BYTES_MAX]; /* of what is written, but for the lanes' own */
     struct txn_thread *txn_thread;
     struct txn *txns[2];
     int64_t handed_us[2];
@@ -182,6 +184,9 @@ MUST_CHECK int runner_start(struct service *service, struct error *error);
 void account_begin(struct service *service);
 void account_fill_port(struct engine_port *port);
 void account_scrape(void *context);
+/* An execution began. */
+void account_started(struct service *service, const struct execution *execution,
+                     int64_t start_unix_us);
 
 /* probes.c */
 void probes_fill(struct admin_options *options);
