@@ -15,6 +15,7 @@
 #include "common/memory.h"
 #include "common/names.h"
 #include "common/random.h"
+#include "common/ready_file.h"
 #include "common/secret_file.h"
 #include "licensor/metrics_table.h"
 #include "licensor/service_private.h"
@@ -165,37 +166,14 @@ static int start_servers(struct service *service, struct error *error)
 }
 
 /* HOST of HOST:PORT. */
-static void host_of(const char *address, char *host, size_t bytes)
-{
-    const char *colon = strrchr(address, ':');
-    size_t length = colon != NULL ? (size_t)(colon - address) : strlen(address);
-    snprintf(host, bytes, "%.*s", (int)length, address);
-}
-
 static int write_ready_file(const struct service *service, struct error *error)
 {
-    const char *path = service->config->ready_file;
-    if (path == NULL) {
-        return 0;
-    }
-    char admin_host[256], host[256], *beside = memory_print("%s.new", path);
-    host_of(service->config->admin_listen, admin_host, sizeof(admin_host));
-    host_of(service->config->listen, host, sizeof(host));
-    char *text =
-        memory_print("{\"pid\":%d,\"admin\":\"%s:%u\",\"listen\":\"%s:%u\"}\n", (int)getpid(),
-                     admin_host, admin_port(service->admin), host, server_port(service->server));
-    int rc = 0, fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
-        rename(beside, path) != 0) {
-        rc = error_set(error, -errno, "can't write the ready file %s: %s; change --ready-file",
-                       path, strerror(errno));
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    free(text);
-    free(beside);
-    return rc;
+    const struct config *config = service->config;
+    const struct ready_place places[] = {
+        {.name = "admin", .listen = config->admin_listen, .port = admin_port(service->admin)},
+        {.name = "listen", .listen = config->listen, .port = server_port(service->server)},
+    };
+    return ready_file_write(config->ready_file, places, ARRAY_SIZE(places), error);
 }
 
 struct service *service_new(struct event_base *base, const struct config *config,

@@ -18,6 +18,7 @@
 #include "common/memory.h"
 #include "common/names.h"
 #include "common/options.h"
+#include "common/ready_file.h"
 #include "kafka/topics.h"
 #include "producer/api/api.h"
 #include "producer/cron.h"
@@ -395,25 +396,12 @@ static void on_signal(evutil_socket_t number, short events, void *context)
 
 static int write_ready_file(const struct producer *producer, struct error *error)
 {
-    const char *path = producer->config.ready_file;
-    char text[512];
-    if (path == NULL) {
-        return 0;
-    }
-    snprintf(text, sizeof text,
-             "{\"pid\":%d,\"admin\":\"127.0.0.1:%u\",\"api\":\"127.0.0.1:%u\"}\n", (int)getpid(),
-             (unsigned)admin_port(producer->admin), (unsigned)api_port(producer->api));
-    char *temporary = memory_print("%s.new", path);
-    FILE *file = fopen(temporary, "we");
-    bool good = file != NULL && fputs(text, file) >= 0;
-    good = file != NULL && fclose(file) == 0 && good && rename(temporary, path) == 0;
-    free(temporary);
-    return good
-               ? 0
-               : error_set(
-                     error, -errno,
-                     "the ready file %s can't be written (%s): choose another place with --ready-file",
-                     path, strerror(errno));
+    const struct config *config = &producer->config;
+    const struct ready_place places[] = {
+        {.name = "admin", .listen = config->admin_listen, .port = admin_port(producer->admin)},
+        {.name = "api", .listen = config->api_listen, .port = api_port(producer->api)},
+    };
+    return ready_file_write(config->ready_file, places, ARRAY_SIZE(places), error);
 }
 
 /* The host that others use: of --api-address, or of where we listen. */

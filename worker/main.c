@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/names.h"
+#include "common/ready_file.h"
 #include "worker/service.h"
 
 static struct service *running;
@@ -29,24 +30,12 @@ static void on_stop(evutil_socket_t signal_number, short what, void *context)
     service_stop(running);
 }
 
-/* Written beside it and renamed, so that nobody reads half of it. */
-static int write_ready_file(const char *path, uint16_t port, const char *listen)
+static int write_ready_file(const struct config *config, const struct service *service,
+                            struct error *error)
 {
-    char *temporary = memory_print("%s.new", path);
-    const char *colon = strrchr(listen, ':');
-    int host_bytes = colon != NULL ? (int)(colon - listen) : (int)strlen(listen);
-    FILE *file = fopen(temporary, "we");
-    int result = 0;
-    if (file == NULL ||
-        fprintf(file, "{\"pid\":%d,\"admin\":\"%.*s:%u\"}\n", (int)getpid(), host_bytes, listen,
-                port) < 0 ||
-        fclose(file) != 0 || rename(temporary, path) != 0) {
-        fprintf(stderr, "engenho-worker: the ready file %s can't be written: %s\n", path,
-                strerror(errno));
-        result = -EIO;
-    }
-    free(temporary);
-    return result;
+    const struct ready_place place = {
+        .name = "admin", .listen = config->admin_listen, .port = admin_port(service->admin)};
+    return ready_file_write(config->ready_file, &place, 1, error);
 }
 
 static int run(const struct config *config)
@@ -55,11 +44,9 @@ static int run(const struct config *config)
     struct event_base *base = event_base_new();
     int result = 1;
     running = service_new(base, config, &error);
-    if (running == NULL) {
+    if (running == NULL || write_ready_file(config, running, &error) != 0) {
         fprintf(stderr, "engenho-worker: %s\n", error.text);
-    } else if (config->ready_file == NULL ||
-               write_ready_file(config->ready_file, admin_port(running->admin),
-                                config->admin_listen) == 0) {
+    } else {
         struct event *term = evsignal_new(base, SIGTERM, on_stop, NULL);
         struct event *interrupt = evsignal_new(base, SIGINT, on_stop, NULL);
         event_add(term, NULL);
