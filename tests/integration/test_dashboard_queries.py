@@ -197,6 +197,9 @@ ABSENT = {"engenho_cgroup_memory_limit_bytes"}
 def test_every_metric_that_a_rule_names_has_samples(prometheus: Prometheus) -> None:
     named = {name for rule in prometheus.rules() for name in re.findall(r"\bengenho_\w+", re.sub(r"\b\w+:[\w:]+", "", rule["query"]))}
     assert len(named) > 20
+    if not any(pathlib.Path("/sys/fs/cgroup").glob("*")):
+        # A root without the cgroup file system, such as a chroot: there is nothing to read these from.
+        named = {name for name in named if not name.startswith("engenho_cgroup_")}
     for name in sorted(named - ABSENT):
         wait_for(f"samples of {name}", lambda n=name: prometheus.samples(f"count({n})"), 30, 1)
 
