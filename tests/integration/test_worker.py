@@ -333,8 +333,10 @@ def test_an_unlicensed_worker_is_ready_takes_no_partition_and_takes_over(kafka: 
         assert idle.probe("/readyz").ok
         assert idle.metric("engenho_kafka_assigned_partitions") == 0
         assert idle.metric("engenho_worker_registrations_refused_total") >= 1
+        wait_for("the first one has its lanes", lambda: busy.log.read_text().count('"lane taken"') >= 16, 60, every=0.2)
         busy.stop()
-        wait_for("the other takes over", lambda: idle.metric("engenho_kafka_assigned_partitions") == 16, 60, every=0.2)
+        wait_for("the other takes over", lambda: idle.log.read_text().count('"lane taken"') >= 16, 60, every=0.2)
+        assert idle.metric("engenho_kafka_assigned_partitions") == 16
         system.stop()
     finally:
         system.kill_all()
