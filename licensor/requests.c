@@ -415,6 +415,9 @@ void requests_message(void *context, struct connection *connection, const uint8_
     case ENGENHO__TO_LICENSOR__BODY_RELEASE_BY_OPERATOR:
         handle_operator_release(&asker, message->release_by_operator);
         break;
+    case ENGENHO__TO_LICENSOR__BODY_FETCH_USAGE:
+    case ENGENHO__TO_LICENSOR__BODY_ACKNOWLEDGE_USAGE:
+    case ENGENHO__TO_LICENSOR__BODY_SET_MASTER:
     case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
     case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
         refuse_bad(&asker, "this licensor does not know the message; update it");
