@@ -24,11 +24,15 @@ void execution_free(struct execution *execution)
     free(execution);
 }
 
-/* A production whose every run takes a seat of its own. */
-static bool takes_own_seats(const struct production *production)
+bool dispatch_takes_own_seats(const struct production *production)
 {
     return production->seat_kind == ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST &&
            production->ordering == ENGENHO__ORDERING__ORDERING_NONE;
+}
+
+bool dispatch_must_wait(const struct holder *holder)
+{
+    return holder->state == HOLDER_HELD || holder->starved;
 }
 
 struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered,
@@ -103,7 +107,7 @@ void dispatch_unpin(struct lane *lane)
 /* Put the line among the ready ones of its holder if it may run. */
 static void check_line(struct line *line)
 {
-    if (line->holder->state == HOLDER_HELD) {
+    if (dispatch_must_wait(line->holder)) {
         dispatch_park_line(line);
     }
     if (line->ready || line->waiting_count == 0 || line->lane->state != LANE_RUNNING ||
@@ -125,29 +129,49 @@ static void leave_ring(struct engine *engine, struct holder *holder)
     }
 }
 
+/* It has nothing to run, or may not: its seat is of no use. */
+static void rest(struct engine *engine, struct holder *holder)
+{
+    leave_ring(engine, holder);
+    seats_unwant(&engine->seats, &holder->seat);
+    if (!holder->feeding) {
+        parking_end_wait(engine, holder);
+        seats_idle(&engine->seats, &holder->seat, engine->now_us);
+    }
+}
+
+/* Whether it needs no seat or has it; else it is asked for. */
+static bool has_seat(struct engine *engine, struct holder *holder)
+{
+    const struct production *production = holder->production;
+    if (production != NULL && dispatch_takes_own_seats(production)) {
+        return true;
+    }
+    if (production != NULL && holder->seat.state == SEAT_NONE) {
+        holder->seat.kind = production->seat_kind;
+        holder->seat.production = production->name;
+        holder->seat.pools = production->pools;
+        holder->seat.pool_count = production->pool_count;
+    }
+    if (!seats_want(&engine->seats, &holder->seat)) {
+        parking_wait(engine, holder);
+        return false;
+    }
+    if (holder->starved) {
+        parking_feed(engine, holder);
+    } else {
+        parking_end_wait(engine, holder);
+    }
+    return true;
+}
+
 void dispatch_refresh(struct engine *engine, struct holder *holder)
 {
-    bool may = !TAILQ_EMPTY(&holder->ready) && holder->state == HOLDER_STARTED &&
-               holder->waits_for == NULL && engine->allowed;
+    bool may = (!TAILQ_EMPTY(&holder->ready) || holder->starved) &&
+               holder->state == HOLDER_STARTED && holder->waits_for == NULL && engine->allowed;
     if (!may) {
-        leave_ring(engine, holder);
-        seats_unwant(&engine->seats, &holder->seat);
-        seats_idle(&engine->seats, &holder->seat, engine->now_us);
-        return;
-    }
-    const struct production *production = holder->production;
-    if (production != NULL && takes_own_seats(production)) {
-        may = true;
-    } else {
-        if (production != NULL && holder->seat.state == SEAT_NONE) {
-            holder->seat.kind = production->seat_kind;
-            holder->seat.production = production->name;
-            holder->seat.pools = production->pools;
-            holder->seat.pool_count = production->pool_count;
-        }
-        may = seats_want(&engine->seats, &holder->seat);
-    }
-    if (!may) {
+        rest(engine, holder);
+    } else if (!has_seat(engine, holder)) {
         leave_ring(engine, holder);
     } else if (!holder->in_ring) {
         TAILQ_INSERT_TAIL(&engine->ring, holder, ring);
@@ -181,6 +205,44 @@ void dispatch_add(struct execution *execution)
     check_line(execution->line);
 }
 
+static void take_out(struct execution *execution)
+{
+    struct line *line = execution->line;
+    TAILQ_REMOVE(&line->waiting, execution, next);
+    line->waiting_count--;
+    line->holder->waiting--;
+}
+
+static void add_seatless(struct execution *execution)
+{
+    struct lane *lane = execution->line->lane;
+    execution->state = EXECUTION_SEATLESS;
+    TAILQ_INSERT_TAIL(&lane->seatless, execution, next);
+    lane->seatless_count++;
+    execution->line->kept++;
+    parking_wait_own(execution);
+}
+
+static void take_seatless(struct execution *execution)
+{
+    struct lane *lane = execution->line->lane;
+    TAILQ_REMOVE(&lane->seatless, execution, next);
+    lane->seatless_count--;
+    execution->line->kept--;
+}
+
+void dispatch_seat_came(struct execution *execution)
+{
+    take_seatless(execution);
+    dispatch_add(execution);
+}
+
+void dispatch_seat_gone(struct execution *execution)
+{
+    take_out(execution);
+    add_seatless(execution);
+}
+
 void dispatch_add_seatless(struct execution *execution)
 {
     struct lane *lane = execution->line->lane;
@@ -192,19 +254,10 @@ void dispatch_add_seatless(struct execution *execution)
     seat->pool_count = production->pool_count;
     seat->owner = execution;
     execution->own_seat = seat;
-    execution->state = EXECUTION_SEATLESS;
-    TAILQ_INSERT_TAIL(&lane->seatless, execution, next);
+    add_seatless(execution);
     if (lane->engine->allowed) {
         seats_want(&lane->engine->seats, seat);
     }
-}
-
-static void take_out(struct execution *execution)
-{
-    struct line *line = execution->line;
-    TAILQ_REMOVE(&line->waiting, execution, next);
-    line->waiting_count--;
-    line->holder->waiting--;
 }
 
 void dispatch_remove(struct execution *execution)
@@ -213,7 +266,7 @@ void dispatch_remove(struct execution *execution)
     struct engine *engine = line->lane->engine;
     struct holder *holder = line->holder;
     if (execution->state == EXECUTION_SEATLESS) {
-        TAILQ_REMOVE(&line->lane->seatless, execution, next);
+        take_seatless(execution);
         seats_unwant(&engine->seats, execution->own_seat);
     } else {
         take_out(execution);

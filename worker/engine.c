@@ -16,6 +16,8 @@ void engine_init(struct engine *engine, const struct engine_options *options,
     engine->matcher = matcher_new();
     TAILQ_INIT(&engine->ring);
     TAILQ_INIT(&engine->lanes);
+    TAILQ_INIT(&engine->watched);
+    engine->watch_us = INT64_MAX;
     seats_init(&engine->seats, &port->seats, options->seat_linger_us);
     publisher_init(&engine->publisher);
 }
@@ -101,44 +103,6 @@ static void for_each_waiting(struct engine *engine, const struct holder *holder,
     }
 }
 
-static void park_waiting(struct engine *engine, struct holder *holder)
-{
-    struct lane *lane;
-    TAILQ_FOREACH (lane, &engine->lanes, next) {
-        struct line *line, *following;
-        struct execution *execution, *next_execution;
-        if (lane->state != LANE_RUNNING) {
-            continue;
-        }
-        lane->pinned++;
-        HASH_ITER (hh, lane->lines, line, following) {
-            if (line->holder == holder) {
-                dispatch_park_line(line);
-            }
-        }
-        dispatch_unpin(lane);
-        for (execution = TAILQ_FIRST(&lane->seatless); execution != NULL;
-             execution = next_execution) {
-            next_execution = TAILQ_NEXT(execution, next);
-            if (execution->holder == holder) {
-                intake_park(execution);
-            }
-        }
-    }
-}
-
-static void rewind_lanes(struct engine *engine, struct holder *holder)
-{
-    struct lane *lane;
-    TAILQ_FOREACH (lane, &engine->lanes, next) {
-        if (lane->state <= LANE_RUNNING && intake_parked(lane, holder)) {
-            lane_unload_parked(lane);
-            offsets_rewind(&lane->later);
-            engine->port.rewind_later(engine->port.context, lane);
-        }
-    }
-}
-
 static void replace_production(struct holder *holder, struct production *production)
 {
     struct production *before = holder->production;
@@ -168,12 +132,15 @@ void engine_define(struct engine *engine, struct holder *holder, struct producti
     if (state == HOLDER_STOPPED) {
         for_each_waiting(engine, holder, intake_drop);
     } else if (state == HOLDER_HELD && was != HOLDER_HELD) {
-        park_waiting(engine, holder);
+        parking_fill(engine, holder);
     } else if (state == HOLDER_STARTED && was != HOLDER_STARTED) {
         breaker_reset(&holder->breaker);
     }
+    if (state != HOLDER_STARTED || was != HOLDER_STARTED) {
+        parking_forget(engine, holder);
+    }
     if (was == HOLDER_HELD && state != HOLDER_HELD) {
-        rewind_lanes(engine, holder);
+        parking_recall(engine, holder);
     }
     dispatch_refresh(engine, holder);
 }
@@ -211,7 +178,8 @@ void engine_hold(struct engine *engine, struct holder *holder, const char *reaso
     holder->held_generation = holder->production->generation;
     write_loose(engine, holder, reason);
     engine->port.held(engine->port.context, holder, reason);
-    park_waiting(engine, holder);
+    parking_forget(engine, holder);
+    parking_fill(engine, holder);
     dispatch_refresh(engine, holder);
 }
 
@@ -237,15 +205,6 @@ void engine_fail_waiting(struct engine *engine, struct holder *holder,
     }
 }
 
-/* An execution with a seat of its own goes from the lane's seatless ones into its line. */
-static void seat_came(struct engine *engine, struct execution *execution)
-{
-    struct lane *lane = execution->line->lane;
-    (void)engine;
-    TAILQ_REMOVE(&lane->seatless, execution, next);
-    dispatch_add(execution);
-}
-
 void engine_granted(struct engine *engine, const Engenho__Granted *granted, uint64_t request)
 {
     struct seat *seat = seats_granted(&engine->seats, granted, request);
@@ -255,7 +214,7 @@ void engine_granted(struct engine *engine, const Engenho__Granted *granted, uint
     if (seat->owner != NULL) {
         struct execution *execution = seat->owner;
         if (execution->state == EXECUTION_SEATLESS) {
-            seat_came(engine, execution);
+            dispatch_seat_came(execution);
         }
         return;
     }
@@ -279,11 +238,7 @@ static void refresh_all(struct engine *engine)
                  execution = next_execution) {
                 next_execution = TAILQ_NEXT(execution, next);
                 if (execution->own_seat != NULL && execution->own_seat->state == SEAT_ASKED) {
-                    TAILQ_REMOVE(&line->waiting, execution, next);
-                    line->waiting_count--;
-                    line->holder->waiting--;
-                    execution->state = EXECUTION_SEATLESS;
-                    TAILQ_INSERT_TAIL(&lane->seatless, execution, next);
+                    dispatch_seat_gone(execution);
                 }
             }
         }
@@ -339,6 +294,8 @@ int64_t engine_turn(struct engine *engine)
             break;
         }
     }
+    other_us = parking_tick(engine);
+    next_us = other_us < next_us ? other_us : next_us;
     dispatch_pump(engine);
     other_us = publisher_pump(engine);
     next_us = other_us < next_us ? other_us : next_us;

@@ -16,7 +16,6 @@
 #include "worker/work.h"
 
 #define BATCH_MAX 64
-#define DUE_MAX 10000
 
 /* One lane's part of a commit. */
 struct lane_commit {
@@ -76,7 +75,9 @@ struct engine_options {
     int64_t urgent_us; /* 5 ms: a transaction with re-published triggers closes */
     uint32_t results_per_commit;
     uint32_t open_max; /* records in memory of one lane */
+    uint32_t due_max;  /* and of its `later` that wait for their time */
     int64_t seat_linger_us;
+    int64_t park_after_us;   /* how long executions wait in memory for the seat of their holder */
     int64_t catalog_wait_us; /* how long a trigger waits for a definition that is not known yet */
 };
 
@@ -114,7 +115,9 @@ struct engine {
     struct engine_port port;
     struct matcher *matcher;
     struct holder *holders;
-    struct holder_list ring; /* may run */
+    struct holder_list ring;    /* may run */
+    struct holder_list watched; /* wait for a seat, or for what was parked */
+    int64_t watch_us;           /* monotonic: when one of them is due */
     struct seats seats;
     struct lane_list lanes;
     struct execution **running; /* by slot: number & running_mask */

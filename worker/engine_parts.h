@@ -10,9 +10,16 @@
 struct line *dispatch_line(struct lane *lane, struct holder *holder, bool ordered,
                            const char *ordering_key, size_t key_bytes);
 void dispatch_add(struct execution *execution);
+/* One that waits for a seat of its own: the seat came, or it waited in its line and has lost it. */
 void dispatch_add_seatless(struct execution *execution);
+void dispatch_seat_came(struct execution *execution);
+void dispatch_seat_gone(struct execution *execution);
 void dispatch_pump(struct engine *engine);
 void dispatch_refresh(struct engine *engine, struct holder *holder);
+/* A production whose every run takes a seat of its own. */
+bool dispatch_takes_own_seats(const struct production *production);
+/* Whether what comes of a holder is parked: it is held, or has waited long for its seat. */
+bool dispatch_must_wait(const struct holder *holder);
 /* Take a waiting execution out of its line; it is the caller's. */
 void dispatch_remove(struct execution *execution);
 void dispatch_drop_lane(struct lane *lane);
@@ -23,7 +30,7 @@ void dispatch_open_lane(struct lane *lane);
 /* Nothing of it starts any more. */
 void dispatch_close_lane(struct lane *lane);
 void dispatch_free_line(struct line *line); /* if nothing is in it */
-/* Its production is held: park what waits, once nothing of the line is at work. */
+/* Its holder must wait: park what waits, once nothing of the line is at work. */
 void dispatch_park_line(struct line *line);
 /* The end of a walk over the lane's lines: the empty ones go. */
 void dispatch_unpin(struct lane *lane);
@@ -37,7 +44,28 @@ void intake_count_parked(struct record *record);
 bool intake_is_parked(const struct record *record);
 void intake_park(struct execution *execution);
 void intake_drop(struct execution *execution);
-bool intake_parked(const struct lane *lane, const struct holder *holder);
+
+/* parking.c */
+/* Whether something of this line stands in the lane's `later`, not in memory. */
+bool parking_has(const struct lane *lane, const struct holder *holder, const char *ordering_key);
+/* One more record of it does; one is read to be worked on. */
+void parking_add(struct lane *lane, struct holder *holder, const char *ordering_key);
+void parking_take(struct lane *lane, struct holder *holder, const char *ordering_key);
+void parking_drop_lane(struct lane *lane);
+/* Park all that waits of a holder. */
+void parking_fill(struct engine *engine, const struct holder *holder);
+/* All of it may run again: it is read from `later`. */
+void parking_recall(struct engine *engine, const struct holder *holder);
+/* The holder's seat was asked for: after park_after_us what waits for it is parked. */
+void parking_wait(struct engine *engine, struct holder *holder);
+void parking_end_wait(struct engine *engine, struct holder *holder);
+/* The same for an execution that waits for a seat of its own; in `later` it waits for ever. */
+void parking_wait_own(struct execution *execution);
+/* Its seat came: it is kept while what was parked is read, until something of it runs. */
+void parking_feed(struct engine *engine, struct holder *holder);
+/* Its definition changed: whether it starves is to be seen again. */
+void parking_forget(struct engine *engine, struct holder *holder);
+int64_t parking_tick(struct engine *engine);
 
 /* lane.c */
 struct cache *lane_cache(struct lane *lane, const char *key, size_t key_bytes, bool make);
@@ -51,7 +79,9 @@ int64_t lanes_tick(struct engine *engine);
 /* A record of `later` comes again at this time (unix). */
 void lane_wait_again(struct record *record, int64_t due_us);
 /* `later` is read from its base again: parked records that wait come again, in their order. */
-void lane_unload_parked(struct lane *lane);
+void lane_recall(struct lane *lane);
+/* Whether as many executions wait for seats of their own as may. */
+bool lane_seats_full(const struct lane *lane);
 /* Whether the completion map can take one record more, wherever it is. */
 bool lane_map_fits(const struct lane *lane);
 

@@ -12,53 +12,7 @@
 #include "common/memory.h"
 #include "worker/engine_parts.h"
 
-#define ORDERING_KEY_BYTES_MAX 511
 #define HELD_RETRY_US 1000000 /* between looks whether a held production runs again */
-
-static struct parked *find_parked(const struct lane *lane, const struct holder *holder,
-                                  const char *ordering_key, bool make)
-{
-    char key[NAME_BYTES_MAX + ORDERING_KEY_BYTES_MAX + 8];
-    struct parked *parked;
-    size_t name_bytes = strlen(holder->name) + 1, key_bytes = strlen(ordering_key);
-    assert(name_bytes + key_bytes <= sizeof key);
-    memcpy(key, holder->name, name_bytes);
-    memcpy(key + name_bytes, ordering_key, key_bytes);
-    HASH_FIND(hh, lane->parked, key, name_bytes + key_bytes, parked);
-    if (parked == NULL && make) {
-        parked = memory_new(1, sizeof *parked + name_bytes + key_bytes);
-        memcpy(parked->key, key, name_bytes + key_bytes);
-        parked->key_bytes = name_bytes + key_bytes;
-    }
-    return parked;
-}
-
-bool intake_parked(const struct lane *lane, const struct holder *holder)
-{
-    const struct parked *parked;
-    for (parked = lane->parked; parked != NULL; parked = parked->hh.next) {
-        if (parked->holder == holder) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void count_parked(struct lane *lane, struct holder *holder, const char *ordering_key,
-                         int64_t change)
-{
-    struct parked *parked = find_parked(lane, holder, ordering_key, true);
-    if (parked->count == 0) {
-        parked->holder = holder;
-        HASH_ADD_KEYPTR(hh, lane->parked, parked->key, parked->key_bytes, parked);
-    }
-    assert(change > 0 || parked->count > 0);
-    parked->count += (uint64_t)change;
-    if (parked->count == 0) {
-        HASH_DEL(lane->parked, parked);
-        free(parked);
-    }
-}
 
 bool intake_is_parked(const struct record *record)
 {
@@ -213,7 +167,7 @@ static void park(struct execution *execution)
         lane_wait_again(record, lane->engine->now_unix_us + HELD_RETRY_US);
         return;
     }
-    count_parked(lane, execution->holder, parked_key(execution), 1);
+    parking_add(lane, execution->holder, parked_key(execution));
     if (record->from_later) {
         offsets_unload(&lane->later, record->offset);
         lane->open--;
@@ -319,19 +273,24 @@ static void finish_crashed(struct execution *execution)
 }
 
 /*
- * Whether it goes to `later`: its production is held, or what came before it in its line stands
- * there. While the line is at work, what comes waits in it, so that all of it is parked in order.
+ * Whether it goes to `later`: its production is held, or has waited long for its seat, or too many
+ * wait for seats of their own, or what came before it in its line stands there. While the line is
+ * at work, what comes waits in it, so that all of it is parked in order.
  */
 static bool must_park(const struct execution *execution)
 {
     const struct line *line = execution->line;
     const struct record *record = execution->record;
+    struct lane *lane = line->lane;
     bool busy = line->ordered && (line->running > 0 || line->waiting_count > 0);
-    if (!record->from_later &&
-        find_parked(line->lane, execution->holder, parked_key(execution), false) != NULL) {
+    if (!record->from_later && parking_has(lane, execution->holder, parked_key(execution))) {
         return true;
     }
-    return execution->holder->state == HOLDER_HELD && !busy;
+    if (dispatch_takes_own_seats(execution->production) && lane_seats_full(lane)) {
+        lane->passed_over = true;
+        return true;
+    }
+    return dispatch_must_wait(execution->holder) && !busy;
 }
 
 static void admit(struct execution *execution)
@@ -352,8 +311,7 @@ static void admit(struct execution *execution)
     } else if (!overlap_allows(execution)) {
         outcome_skip(execution, "the execution before it was not over");
         finish_unrun(execution);
-    } else if (production->seat_kind == ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST &&
-               production->ordering == ENGENHO__ORDERING__ORDERING_NONE) {
+    } else if (dispatch_takes_own_seats(production)) {
         dispatch_add_seatless(execution);
     } else {
         dispatch_add(execution);
@@ -428,13 +386,17 @@ static void intake_event(struct record *record)
     lane_settle_one(record);
 }
 
+static struct holder *holder_of(struct engine *engine, const Engenho__Trigger *trigger)
+{
+    return trigger->production[0] != '\0' ? engine_holder(engine, 'p', trigger->production)
+                                          : engine_holder(engine, 'd', trigger->application);
+}
+
 static void intake_trigger(struct record *record)
 {
     struct engine *engine = record->lane->engine;
     const Engenho__Trigger *trigger = record->trigger;
-    bool demand = trigger->production[0] == '\0';
-    struct holder *holder = engine_holder(engine, demand ? 'd' : 'p',
-                                          demand ? trigger->application : trigger->production);
+    struct holder *holder = holder_of(engine, trigger);
     bool known =
         holder->production != NULL && holder->production->generation >= trigger->generation;
     if (!known && engine->now_us < record->known_until_us) {
@@ -444,7 +406,7 @@ static void intake_trigger(struct record *record)
     record->open = 1;
     if (holder->production == NULL) {
         /* A production that is gone wants no outcome; a run that a person asked for has one. */
-        if (demand) {
+        if (trigger->production[0] == '\0') {
             outcome_unknown(record, "there is no application of this name in the catalog");
         }
         lane_settle_one(record);
@@ -503,8 +465,7 @@ void intake_count_parked(struct record *record)
     lane->later_counted = record->offset + 1;
     /* What this worker wrote was counted when it was parked. */
     if (lane->state == LANE_TAKING) {
-        count_parked(lane, engine_holder(lane->engine, 'p', record->trigger->production),
-                     record->trigger->ordering_key, 1);
+        parking_add(lane, holder_of(lane->engine, record->trigger), record->trigger->ordering_key);
     }
 }
 
@@ -543,8 +504,7 @@ void intake_record(struct record *record)
         return;
     }
     if (record->from_later && intake_is_parked(record)) {
-        count_parked(lane, engine_holder(lane->engine, 'p', record->trigger->production),
-                     record->trigger->ordering_key, -1);
+        parking_take(lane, holder_of(lane->engine, record->trigger), record->trigger->ordering_key);
     }
     intake_trigger(record);
 }

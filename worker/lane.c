@@ -13,6 +13,7 @@
 #include "worker/engine_parts.h"
 
 #define WINDOW_MARGIN 65536
+#define SEATLESS_PART 16 /* of open_max: how many wait for seats of their own in memory */
 /* Past it no more records are dispatched: 75 % of what the metadata can say. */
 #define DONE_BYTES_SOFT (COMMIT_METADATA_DONE_MAX / 4 * 3)
 /* With room for the runs that one record more can make. */
@@ -31,6 +32,7 @@ struct lane *engine_add_lane(struct engine *engine, const char *topic, bool is_t
     STAILQ_INIT(&lane->unknown);
     STAILQ_INIT(&lane->held);
     TAILQ_INIT(&lane->seatless);
+    lane->park_us = INT64_MAX;
     offsets_init(&lane->input, 0);
     offsets_init(&lane->later, 0);
     TAILQ_INSERT_TAIL(&engine->lanes, lane, next);
@@ -124,11 +126,7 @@ void engine_drop_lane(struct engine *engine, struct lane *lane)
         free(cache->last_executed_json);
         free(cache);
     }
-    struct parked *parked, *next_parked;
-    HASH_ITER (hh, lane->parked, parked, next_parked) {
-        HASH_DEL(lane->parked, parked);
-        free(parked);
-    }
+    parking_drop_lane(lane);
     offsets_release(&lane->input);
     offsets_release(&lane->later);
     TAILQ_REMOVE(&engine->lanes, lane, next);
@@ -208,7 +206,7 @@ bool lane_has_later_room(const struct lane *lane)
     if (lane->state == LANE_TAKING) {
         return true; /* the lane starts when all of it was seen */
     }
-    return lane->state <= LANE_RUNNING && lane->due_count < DUE_MAX &&
+    return lane->state <= LANE_RUNNING && lane->due_count < lane->engine->options.due_max &&
            lane->open - lane->due_count < 2 * (size_t)lane->engine->options.open_max &&
            lane->later.end - lane->later.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN;
 }
@@ -249,7 +247,8 @@ static struct record *pop_due(struct lane *lane)
     return first;
 }
 
-void lane_unload_parked(struct lane *lane)
+/* Parked records that wait for their turn in memory go. */
+static void unload_parked(struct lane *lane)
 {
     struct record **due = lane->due, *suspect = lane->suspect;
     size_t count = lane->due_count;
@@ -272,6 +271,33 @@ void lane_unload_parked(struct lane *lane)
         offsets_unload(&lane->later, suspect->offset);
         suspect->stale = true;
     }
+}
+
+void lane_recall(struct lane *lane)
+{
+    lane->passed_over = lane->later_unseen = false;
+    unload_parked(lane);
+    offsets_rewind(&lane->later);
+    lane->engine->port.rewind_later(lane->engine->port.context, lane);
+}
+
+static unsigned seatless_max(const struct lane *lane)
+{
+    return lane->engine->options.open_max / SEATLESS_PART + 1;
+}
+
+bool lane_seats_full(const struct lane *lane)
+{
+    return lane->seatless_count >= seatless_max(lane);
+}
+
+/* Whether there is room again for what was left in `later`. */
+static bool may_recall(const struct lane *lane)
+{
+    return lane->passed_over && lane->state == LANE_RUNNING &&
+           lane->seatless_count <= seatless_max(lane) / 2 &&
+           lane->due_count <= lane->engine->options.due_max / 2 &&
+           lane->open - lane->due_count <= lane->engine->options.open_max;
 }
 
 struct record *lane_record(struct lane *lane, const struct record_view *view, bool from_later)
@@ -321,9 +347,31 @@ void lane_take(struct lane *lane, const struct record_view *view)
     }
 }
 
+/* It stays in `later`, and is read again when there is room. */
+static void pass_over(struct record *record)
+{
+    struct lane *lane = record->lane;
+    lane->passed_over = true;
+    lane->open--;
+    record_free(lane->engine, record);
+}
+
+/* The window of the map ends before it: it can be counted, and no more. */
+static bool is_out_of_window(const struct lane *lane, int64_t offset)
+{
+    return lane->later_unseen || offset - lane->later.base >= OFFSETS_WINDOW_MAX - WINDOW_MARGIN;
+}
+
 void lane_take_later(struct lane *lane, const struct record_view *view)
 {
     enum offsets_seen seen;
+    if (is_out_of_window(lane, view->offset)) {
+        struct record *unseen = lane_record(lane, view, true);
+        lane->later_unseen = true;
+        intake_count_parked(unseen);
+        pass_over(unseen);
+        return;
+    }
     int result = offsets_see(&lane->later, view->offset, &seen);
     assert(result == 0);
     (void)result;
@@ -333,6 +381,11 @@ void lane_take_later(struct lane *lane, const struct record_view *view)
     }
     struct record *record = lane_record(lane, view, true);
     intake_count_parked(record);
+    if (lane->state == LANE_TAKING && lane->due_count >= lane->engine->options.due_max) {
+        offsets_unload(&lane->later, record->offset);
+        pass_over(record);
+        return;
+    }
     /* What was parked goes first, in its order; so does what is no trigger. */
     record->due_us = record->trigger != NULL ? record->trigger->due_us : 0;
     push_due(lane, record);
@@ -361,7 +414,8 @@ void lane_see_end(struct lane *lane, int64_t offset)
 
 void lane_see_later_end(struct lane *lane, int64_t offset)
 {
-    if (offset > lane->later.cursor && offsets_see_end(&lane->later, offset) == 0) {
+    if (!lane->later_unseen && offset > lane->later.cursor &&
+        offsets_see_end(&lane->later, offset) == 0) {
         lane->later_dirty = true;
     }
 }
@@ -477,6 +531,9 @@ int64_t lanes_tick(struct engine *engine)
     int64_t next_us = INT64_MAX;
     struct lane *lane;
     TAILQ_FOREACH (lane, &engine->lanes, next) {
+        if (may_recall(lane)) {
+            lane_recall(lane);
+        }
         int64_t lane_us = tick(engine, lane);
         next_us = lane_us < next_us ? lane_us : next_us;
         struct record *record = STAILQ_FIRST(&lane->unknown);

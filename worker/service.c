@@ -16,6 +16,7 @@
 #define TICK_MS 100      /* a look without a wake-up: polls, leases, timeouts */
 #define AGAIN_US 1000000 /* after what could not be started */
 #define TURN_MIN_US 100
+#define DUE_MAX 10000 /* retries of a lane in memory; the others are read again later */
 
 void service_wake(struct service *service)
 {
@@ -407,7 +408,9 @@ static void init_engine(struct service *service)
         .urgent_us = config->commit_interval_us < 5000 ? config->commit_interval_us : 5000,
         .results_per_commit = (uint32_t)config->results_per_commit,
         .open_max = (uint32_t)config->open_max,
+        .due_max = DUE_MAX,
         .seat_linger_us = config->seat_linger_us,
+        .park_after_us = config->park_after_us,
         .catalog_wait_us = config->catalog_wait_us,
     };
     struct engine_port port = {

@@ -40,6 +40,7 @@ struct emit_header {
     char *value;      /* owned */
 };
 #define EMIT_HEADERS_MAX 20
+#define ORDERING_KEY_BYTES_MAX 511
 
 /* One record to write. */
 struct emit {
@@ -106,9 +107,10 @@ struct execution {
     Engenho__TriggerKind kind;
     int64_t time_event_us, nominal_us, first_failure_us;
     bool waived;
-    bool cancelled;              /* asked to stop: replaced */
-    uint64_t sequence;           /* of arrival: the order within its line */
-    struct seat *own_seat;       /* owned: a request seat; NULL: the holder's */
+    bool cancelled;        /* asked to stop: replaced */
+    uint64_t sequence;     /* of arrival: the order within its line */
+    struct seat *own_seat; /* owned: a request seat; NULL: the holder's */
+    int64_t park_us;       /* SEATLESS: monotonic: until then it waits in its input's record */
     TAILQ_ENTRY(execution) next; /* of the line, or of the lane's seatless ones */
     char id[];
 };
@@ -159,7 +161,13 @@ struct holder {
     uint64_t held_generation;
     struct code *waits_for; /* not NULL: a code that is not ready yet */
     unsigned running, waiting;
-    double mean_us; /* moving mean of what a run takes; 0: not known */
+    double mean_us;  /* moving mean of what a run takes; 0: not known */
+    uint64_t parked; /* its records in the `later` of all lanes, not in memory */
+    bool starved;    /* it has waited long for its seat: what comes of it is parked */
+    bool feeding;    /* the seat came: it is kept while what was parked is read */
+    bool watched;
+    int64_t watch_us; /* monotonic: when it has waited long, or was kept long enough */
+    TAILQ_ENTRY(holder) watch;
     TAILQ_ENTRY(holder) ring;
     UT_hash_handle hh;
     char name[]; /* d/<application> on demand, p/<production> */
@@ -210,6 +218,11 @@ struct lane {
     struct record_list unknown; /* wait for the catalog */
     size_t undecided;           /* of them, events: what follows them waits too */
     struct execution_list seatless;
+    unsigned seatless_count;
+    int64_t park_us; /* monotonic: when to look whether one of them is to be parked */
+    /* parked records of `later` were left there for want of room: it is read again */
+    bool passed_over;
+    bool later_unseen;   /* and so were those that reading gives next: their places are not known */
     struct record **due; /* heap by due_us */
     size_t due_count, due_capacity;
     unsigned running;        /* executions that an interpreter has */

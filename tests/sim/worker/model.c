@@ -178,6 +178,7 @@ static void decide(struct model *model, unsigned producer, bool committed)
         append_hole(log);
         if (committed) {
             log->records[log->count - 1] = written->record;
+            log->committed++;
         }
         if (model_chance(model, 4)) {
             append_hole(log);
@@ -375,7 +376,9 @@ void model_start(struct model *model)
         .urgent_us = 50,
         .results_per_commit = 40,
         .open_max = 200,
+        .due_max = MODEL_DUE_MAX,
         .seat_linger_us = 500,
+        .park_after_us = 300,
         .catalog_wait_us = 1000,
     };
     struct engine_port port = {

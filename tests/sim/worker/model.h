@@ -16,6 +16,8 @@
 #define PARTITIONS 3
 #define KEYS 7
 #define INTERPRETERS 3
+#define ASKED_MAX 1024
+#define MODEL_DUE_MAX 500
 
 /* A record in a log; bytes NULL: a hole (a marker, or a record of an aborted transaction). */
 struct logged {
@@ -27,6 +29,7 @@ struct logged {
 struct log {
     struct logged *records;
     size_t count, capacity;
+    uint64_t committed; /* records that are no holes */
 };
 
 /* What stands in Kafka for one lane. */
@@ -70,8 +73,9 @@ struct model {
     unsigned order[2]; /* producers that were handed over, oldest first */
     size_t order_count;
     struct seat_of_work interpreters[INTERPRETERS];
-    uint64_t asked[256]; /* requests of seats that were not answered */
+    uint64_t asked[ASKED_MAX]; /* requests of seats that were not answered */
     size_t asked_count;
+    const char *refused; /* a production that gets no seat; NULL: none */
     int64_t now_us;
     bool calm; /* nothing fails any more */
     struct engine engine;

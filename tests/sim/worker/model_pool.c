@@ -118,7 +118,7 @@ void model_run_one(struct model *model, struct seat_of_work *interpreter)
 static void port_acquire(void *context, const struct seat *seat)
 {
     struct model *model = context;
-    assert(model->asked_count < 256);
+    assert(model->asked_count < ASKED_MAX);
     model->asked[model->asked_count++] = seat->request;
 }
 
@@ -140,6 +140,10 @@ void model_grant_one(struct model *model)
     }
     size_t at = random_below(&model->random, model->asked_count);
     uint64_t request = model->asked[at];
+    const struct seat *seat = seats_find(&model->engine.seats, request);
+    if (model->refused != NULL && seat != NULL && !strcmp(seat->production, model->refused)) {
+        return;
+    }
     model->asked[at] = model->asked[--model->asked_count];
     Engenho__Granted granted = ENGENHO__GRANTED__INIT;
     granted.pool = (char *)"productions";

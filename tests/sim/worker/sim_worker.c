@@ -25,12 +25,22 @@
 
 #define SEEDS 12
 #define STEPS 60000
+#define REFUSED_EVENTS 3000
+#define PARKED_EVENTS (8 * MODEL_DUE_MAX)
 
 static uint64_t first_seed = 1;
 static uint64_t seeds = SEEDS, steps = STEPS;
 
-static void add_production(struct model *model, const char *name, Engenho__Ordering ordering,
-                           bool state, const char *when, uint32_t retries)
+struct wish {
+    const char *name;
+    Engenho__Ordering ordering;
+    bool state;
+    const char *when;
+    uint32_t retries;
+    Engenho__SeatKind seat;
+};
+
+static void add_production(struct model *model, const struct wish *wish)
 {
     Engenho__DataTrigger data = ENGENHO__DATA_TRIGGER__INIT;
     Engenho__Production definition = ENGENHO__PRODUCTION__INIT;
@@ -38,19 +48,20 @@ static void add_production(struct model *model, const char *name, Engenho__Order
     struct error error;
     data.connection = (char *)"plant";
     data.object = (char *)"*";
-    data.when = (char *)when;
+    data.when = (char *)wish->when;
     definition.trigger_case = ENGENHO__PRODUCTION__TRIGGER_DATA;
     definition.data = &data;
-    definition.ordering = ordering;
-    definition.state = state;
-    definition.retries = retries;
+    definition.ordering = wish->ordering;
+    definition.state = wish->state;
+    definition.retries = wish->retries;
+    definition.seat_kind = wish->seat;
     definition.retry_wait_us = 700;
     application.package = (char *)"p";
-    struct production_options options = {.name = name,
+    struct production_options options = {.name = wish->name,
                                          .generation = 1,
                                          .definition = &definition,
                                          .application = &application,
-                                         .application_name = name,
+                                         .application_name = wish->name,
                                          .active_version = 1};
     struct production *production = production_new(&options, &error);
     assert_non_null(production);
@@ -176,43 +187,64 @@ static void check_order(const struct model *model, uint64_t seed)
     }
 }
 
+static void begin(struct model *model, uint64_t seed, Engenho__SeatKind seat)
+{
+    const struct wish wishes[] = {
+        {"counter", ENGENHO__ORDERING__ORDERING_KEY, true, "", 2, 0},
+        {"free", ENGENHO__ORDERING__ORDERING_NONE, false, "", 1, seat},
+        {"serial", ENGENHO__ORDERING__ORDERING_PRODUCTION, true, "", 3, 0},
+        {"plain", ENGENHO__ORDERING__ORDERING_KEY, false, "", 0, 0},
+        {"never", ENGENHO__ORDERING__ORDERING_KEY, false, "value < 0", 0, 0},
+    };
+    model_init(model, seed);
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        add_production(model, &wishes[i]);
+    }
+    model_start(model);
+}
+
+static void settle(struct model *model, uint64_t seed)
+{
+    model->calm = true;
+    for (uint64_t step = 0; !model_is_quiet(model); step++) {
+        model_step(model);
+        if (step > 40 * steps + 1000000) {
+            fail_msg("seed %" PRIu64 ": not quiet after %" PRIu64 " steps", seed, step);
+        }
+    }
+}
+
+static void end(struct model *model, uint64_t published, uint64_t seed)
+{
+    check_once(model, published * 4, seed);
+    check_counts(model, seed);
+    check_order(model, seed);
+    printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " runs, %" PRIu64 " aborts, %" PRIu64
+           " crashes, %" PRIu64 " kills, %" PRIu64 " revokes, %" PRIu64 " holds, %zu letters\n",
+           seed, published, model->runs, model->aborts, model->crashes, model->worker_kills,
+           model->revokes, model->holds, model->letters.count);
+    model_kill(model);
+    for (size_t i = 0; i < model->production_count; i++) {
+        production_drop(model->productions[i]);
+    }
+    model_release(model);
+}
+
+static struct model model;
+
 static void run_seed(uint64_t seed)
 {
-    static struct model model;
     uint64_t published = 0;
-    model_init(&model, seed);
-    add_production(&model, "counter", ENGENHO__ORDERING__ORDERING_KEY, true, "", 2);
-    add_production(&model, "free", ENGENHO__ORDERING__ORDERING_NONE, false, "", 1);
-    add_production(&model, "serial", ENGENHO__ORDERING__ORDERING_PRODUCTION, true, "", 3);
-    add_production(&model, "plain", ENGENHO__ORDERING__ORDERING_KEY, false, "", 0);
-    add_production(&model, "never", ENGENHO__ORDERING__ORDERING_KEY, false, "value < 0", 0);
-    model_start(&model);
+    begin(&model, seed,
+          seed % 2 ? ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST : ENGENHO__SEAT_KIND__SEAT_KIND_HELD);
     for (uint64_t step = 0; step < steps; step++) {
         if (step < steps * 3 / 4 && model_chance(&model, 25)) {
             publish_event(&model, published++);
         }
         model_step(&model);
     }
-    model.calm = true;
-    uint64_t step = 0;
-    while (!model_is_quiet(&model)) {
-        model_step(&model);
-        if (++step > 40 * steps + 1000000) {
-            fail_msg("seed %" PRIu64 ": not quiet after %" PRIu64 " steps", seed, step);
-        }
-    }
-    check_once(&model, published * 4, seed);
-    check_counts(&model, seed);
-    check_order(&model, seed);
-    printf("seed %" PRIu64 ": %" PRIu64 " events, %" PRIu64 " runs, %" PRIu64 " aborts, %" PRIu64
-           " crashes, %" PRIu64 " kills, %" PRIu64 " revokes, %" PRIu64 " holds, %zu letters\n",
-           seed, published, model.runs, model.aborts, model.crashes, model.worker_kills,
-           model.revokes, model.holds, model.letters.count);
-    model_kill(&model);
-    for (size_t i = 0; i < model.production_count; i++) {
-        production_drop(model.productions[i]);
-    }
-    model_release(&model);
+    settle(&model, seed);
+    end(&model, published, seed);
 }
 
 static void every_record_has_exactly_one_outcome_whatever_fails(void **state)
@@ -221,6 +253,63 @@ static void every_record_has_exactly_one_outcome_whatever_fails(void **state)
     for (uint64_t seed = first_seed; seed < first_seed + seeds; seed++) {
         run_seed(seed);
     }
+}
+
+/* Many times the window of each lane, while one production gets no seat. */
+static void refuse(const char *refused, Engenho__SeatKind seat, uint64_t events)
+{
+    uint64_t published = 0, step = 0;
+    begin(&model, first_seed, seat);
+    model.refused = refused;
+    model.calm = true;
+    while (published < events) {
+        publish_event(&model, published++);
+    }
+    while (model.results.committed < published * 3) {
+        model_step(&model);
+        if (++step > 40 * events * 30) {
+            fail_msg("without a seat, %s holds up the others: %" PRIu64 " of %" PRIu64 " outcomes",
+                     refused, model.results.committed, published * 3);
+        }
+    }
+}
+
+static void run_refused(const char *refused, Engenho__SeatKind seat)
+{
+    refuse(refused, seat, REFUSED_EVENTS);
+    model.refused = NULL;
+    settle(&model, first_seed);
+    end(&model, REFUSED_EVENTS, first_seed);
+}
+
+static void a_production_without_a_seat_does_not_hold_up_others(void **state)
+{
+    (void)state;
+    run_refused("plain", ENGENHO__SEAT_KIND__SEAT_KIND_HELD);
+    run_refused("counter", ENGENHO__SEAT_KIND__SEAT_KIND_HELD);
+    run_refused("free", ENGENHO__SEAT_KIND__SEAT_KIND_HELD);
+    run_refused("serial", ENGENHO__SEAT_KIND__SEAT_KIND_HELD);
+}
+
+static void runs_that_wait_for_seats_of_their_own_do_not_hold_up_others(void **state)
+{
+    (void)state;
+    run_refused("free", ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST);
+}
+
+static void a_lane_with_much_that_is_parked_is_taken_with_little_of_it_in_memory(void **state)
+{
+    (void)state;
+    refuse("plain", ENGENHO__SEAT_KIND__SEAT_KIND_HELD, PARKED_EVENTS);
+    model_kill(&model);
+    model_start(&model);
+    for (int i = 0; i < PARTITIONS; i++) {
+        assert_true(model.shelves[i].later.committed > MODEL_DUE_MAX);
+        assert_true(model.lanes[i]->open <= MODEL_DUE_MAX);
+    }
+    model.refused = NULL;
+    settle(&model, first_seed);
+    end(&model, PARKED_EVENTS, first_seed);
 }
 
 int main(int argc, char **argv)
@@ -233,6 +322,9 @@ int main(int argc, char **argv)
         steps = strtoull(argv[2], NULL, 10);
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_record_has_exactly_one_outcome_whatever_fails)};
+        cmocka_unit_test(every_record_has_exactly_one_outcome_whatever_fails),
+        cmocka_unit_test(a_production_without_a_seat_does_not_hold_up_others),
+        cmocka_unit_test(runs_that_wait_for_seats_of_their_own_do_not_hold_up_others),
+        cmocka_unit_test(a_lane_with_much_that_is_parked_is_taken_with_little_of_it_in_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
