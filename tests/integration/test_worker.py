@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 import pathlib
 import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import Producer
 
-from tests.harness import Kafka, System
+from tests.harness import Kafka
 from tests.harness.process import BIN, wait_for
-from tests.harness.proto import event_pb2, result_pb2, trigger_pb2
-from tests.harness.topics import producer, read_to_end
+from tests.harness.proto import result_pb2, trigger_pb2
+from tests.integration.plant import Plant
 
 SOURCE = '''
-import os
 import signal
 import time
 from engenho import method, NotRetryable
@@ -57,53 +55,9 @@ def kills(event):
 APPLICATIONS = ("Echo", "Fails", "Hopeless", "Counts", "Slow", "Kills")
 
 
-class Plant:
-    """A system with the package above, on the shared broker under a prefix of its own."""
-
-    def __init__(self, kafka: Kafka, directory: pathlib.Path, **options: object):
-        self.prefix = f"t{os.getpid()}{time.monotonic_ns() % 10**9}."
-        self.system = System(directory, kafka=kafka, prefix=self.prefix, interpreters=2,
-                             worker_options=("--session-timeout", "6s"), **options).start()
-        self.system.deploy("plant", {"plant.py": SOURCE})
-        self.producer = producer(kafka.servers)
-        documents = ["kind: Connection\nname: plant\nspec: {type: push}\n"]
-        documents += [f"kind: Application\nname: {name.lower()}\nspec: {{package: plant, method: {name}}}\n"
-                      for name in APPLICATIONS]
-        self.system.apply("---\n".join(documents))
-
-    def produce(self, name: str, application: str, more: str = "ordering: key") -> None:
-        """A production on the objects `name` and `name`1, `name`2, ..., started and known to the workers."""
-        self.system.apply(f"kind: Production\nname: {name}\nspec:\n  application: {application}\n  agent: default\n"
-                          f"  started: true\n  trigger: {{data: {{connection: plant, object: '{name}*'}}}}\n"
-                          + "".join(f"  {line}\n" for line in more.splitlines()))
-
-    def send(self, name: str, *values: float) -> None:
-        for value in values:
-            event = event_pb2.Event(connection="plant", object=name, timestamp_us=time.time_ns() // 1000)
-            event.value.number = value
-            self.producer.produce(self.prefix + "events", event.SerializeToString(), f"plant/{name}")
-        assert self.producer.flush(30) == 0
-
-    def results(self, production: str) -> list[result_pb2.Result]:
-        found = [result_pb2.Result.FromString(message.value())
-                 for message in read_to_end(self.system.kafka.servers, self.prefix + "results")]
-        return [result for result in found if result.production == production]
-
-    def wait_results(self, production: str, count: int, seconds: float = 40) -> list[result_pb2.Result]:
-        return wait_for(f"{count} results of {production}",
-                        lambda: (lambda found: found if len(found) >= count else None)(self.results(production)),
-                        seconds, every=0.2)
-
-    def letters(self) -> list[Message]:
-        return read_to_end(self.system.kafka.servers, self.prefix + "dead-letters")
-
-    def header(self, message: Message, name: str) -> str:
-        return dict(message.headers())["engenho-" + name].decode()
-
-
 @pytest.fixture
 def plant(kafka: Kafka, tmp_path: pathlib.Path) -> Iterator[Plant]:
-    running = Plant(kafka, tmp_path)
+    running = Plant(kafka, tmp_path, SOURCE, APPLICATIONS)
     try:
         yield running
         running.system.stop()
@@ -260,7 +214,7 @@ def test_committed_offsets_reach_the_end_of_the_topics(plant: Plant) -> None:
 
 def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_killed(
         kafka: Kafka, tmp_path: pathlib.Path) -> None:
-    plant = Plant(kafka, tmp_path, workers=2)
+    plant = Plant(kafka, tmp_path, SOURCE, APPLICATIONS, workers=2)
     system = plant.system
     try:
         def shared() -> bool:
@@ -286,7 +240,7 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
 
 
 def test_a_dead_workers_open_transaction_is_fenced_by_its_slot(kafka: Kafka, tmp_path: pathlib.Path) -> None:
-    plant = Plant(kafka, tmp_path, workers=2)
+    plant = Plant(kafka, tmp_path, SOURCE, APPLICATIONS, workers=2)
     system = plant.system
     try:
         wait_for("both have partitions", lambda: min(
@@ -323,7 +277,7 @@ def test_a_dead_workers_open_transaction_is_fenced_by_its_slot(kafka: Kafka, tmp
 
 
 def test_an_unlicensed_worker_is_ready_takes_no_partition_and_takes_over(kafka: Kafka, tmp_path: pathlib.Path) -> None:
-    plant = Plant(kafka, tmp_path, workers=2, licence="lite-1.json")
+    plant = Plant(kafka, tmp_path, SOURCE, APPLICATIONS, workers=2, licence="lite-1.json")
     system = plant.system
     try:
         metrics = [one.metric("engenho_worker_registered") for one in system.workers]
