@@ -74,12 +74,18 @@ static rd_kafka_AdminOptions_t *options_for(struct takeover *takeover, rd_kafka_
     return options;
 }
 
+/* A lane that was given back, or closed by a stop, before it was ours is not taken any more. */
+static bool is_taken_up(const struct lane_io *io, enum lane_step step)
+{
+    return io->step == step && io->lane->state == LANE_TAKING;
+}
+
 static rd_kafka_topic_partition_list_t *list_lanes(const struct takeover *takeover)
 {
     const struct lane_io *io;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     LIST_FOREACH (io, &takeover->service->lanes, next) {
-        if (io->step == STEP_OFFSETS && !io->revoked) {
+        if (is_taken_up(io, STEP_OFFSETS)) {
             rd_kafka_topic_partition_list_add(list, io->topic, io->partition);
         }
     }
@@ -114,7 +120,7 @@ static void ask_ends(struct takeover *takeover, enum ask ask)
         ask == ASK_EARLIEST ? RD_KAFKA_OFFSET_SPEC_EARLIEST : RD_KAFKA_OFFSET_SPEC_LATEST;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(32);
     LIST_FOREACH (io, &takeover->service->lanes, next) {
-        if (io->step != STEP_OFFSETS || io->revoked) {
+        if (!is_taken_up(io, STEP_OFFSETS)) {
             continue;
         }
         if (ask != ASK_COMMITTED_END) {
@@ -387,7 +393,7 @@ static int take_clear_ones(struct takeover *takeover)
     size_t count = 0;
     int unclear = 0;
     LIST_FOREACH (io, &takeover->service->lanes, next) {
-        if (io->step != STEP_OFFSETS || io->revoked) {
+        if (!is_taken_up(io, STEP_OFFSETS)) {
             continue;
         }
         if (!is_known(io) || count == TAKEN_MAX) {
@@ -433,8 +439,8 @@ static void conclude(struct takeover *takeover)
 void takeover_event(struct takeover *takeover, rd_kafka_event_t *event)
 {
     enum ask ask = (enum ask)(uintptr_t)rd_kafka_event_opaque(event);
-    if (takeover->asked == 0) {
-        return; /* of before we started over */
+    if (takeover == NULL || takeover->asked == 0) {
+        return; /* of before we left or started over */
     }
     takeover->asked--;
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
@@ -467,7 +473,7 @@ void takeover_tick(struct takeover *takeover)
         return;
     }
     LIST_FOREACH (io, &takeover->service->lanes, next) {
-        wanted = wanted || (io->step == STEP_OFFSETS && !io->revoked);
+        wanted = wanted || is_taken_up(io, STEP_OFFSETS);
     }
     if (!wanted) {
         takeover->again_us = 0;
@@ -479,7 +485,7 @@ void takeover_tick(struct takeover *takeover)
 
 void takeover_state_record(struct lane_io *io, const rd_kafka_message_t *message)
 {
-    if (io->step != STEP_STATE) {
+    if (!is_taken_up(io, STEP_STATE)) {
         return; /* our own writes come back */
     }
     if (lane_take_state(io->lane, message->key, message->key_len, message->payload, message->len) !=
@@ -493,7 +499,7 @@ void takeover_state_record(struct lane_io *io, const rd_kafka_message_t *message
 void takeover_state_caught_up(struct lane_io *io)
 {
     struct service *service = io->service;
-    if (io->step != STEP_STATE) {
+    if (!is_taken_up(io, STEP_STATE)) {
         return;
     }
     follower_remove(service->follower, io->state_topic, io->partition);
@@ -506,7 +512,7 @@ void takeover_state_caught_up(struct lane_io *io)
 
 void takeover_later_end(struct lane_io *io)
 {
-    if (io->step != STEP_LATER) {
+    if (!is_taken_up(io, STEP_LATER)) {
         return;
     }
     io->step = STEP_READY;
