@@ -322,7 +322,7 @@ static rd_kafka_queue_t *watch(struct service *service, rd_kafka_t *client)
 int consume_start(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
-    char number[32], topic[TOPIC_NAME_BYTES_MAX];
+    char number[32];
     uint64_t one = 1;
     rd_kafka_conf_t *conf = kafka_conf_new(&config->kafka, KAFKA_ROLE_GROUP, error);
     if (conf == NULL) {
@@ -357,18 +357,9 @@ int consume_start(struct service *service, struct error *error)
         return -EINVAL;
     }
     service->later_queue = watch(service, service->later_client);
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(2);
-    rd_kafka_topic_partition_list_add(topics, topic_name(config->kafka.prefix, TOPIC_EVENTS, topic),
-                                      RD_KAFKA_PARTITION_UA);
-    rd_kafka_topic_partition_list_add(
-        topics, topic_of_agent(config->kafka.prefix, "triggers", config->agent, topic),
-        RD_KAFKA_PARTITION_UA);
-    rd_kafka_resp_err_t code = rd_kafka_subscribe(service->group_client, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
     service->closing_group = false;
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR
-               ? 0
-               : error_set(error, -EIO, "can't subscribe: %s", rd_kafka_err2str(code));
+    subscribe_begin(service);
+    return 0;
 }
 
 /* Events of others: their headers say what they are. Ours have none that matter. */
@@ -498,6 +489,8 @@ static void serve_queues(struct service *service)
            (event = rd_kafka_queue_poll(service->admin_queue, 0)) != NULL) {
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DELETERECORDS_RESULT) {
             trim_event(event);
+        } else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT) {
+            subscribe_event(service, event);
         } else {
             takeover_event(service->takeover, event);
         }

@@ -365,6 +365,7 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
                              licence_client_may_start(service->licence, engine->now_us));
     bool more = consume_turn(service);
     publish_turn(service);
+    subscribe_tick(service);
     if (service->takeover != NULL) {
         takeover_tick(service->takeover);
     }

@@ -73,6 +73,14 @@ struct code_account {
     struct metric *outcomes[8], *sum, *count, *last_success;
 };
 
+/* The way into the group. */
+struct joining {
+    bool joined;      /* subscribed */
+    bool asked;       /* an answer about the topics is awaited */
+    int64_t again_us; /* when to look again */
+    int64_t told_us;  /* when it was last told that a topic is missing */
+};
+
 struct takeover;
 struct catalog_view;
 
@@ -99,6 +107,7 @@ struct service {
     rd_kafka_t *group_client, *later_client;
     rd_kafka_queue_t *group_queue, *later_queue, *admin_queue;
     bool closing_group;
+    struct joining joining;
     struct lane_io_list lanes;
     struct takeover *takeover;
     char topics[EMIT_TRIGGERS + 1]
@@ -155,6 +164,11 @@ void inlet_open(struct inlet *inlet, struct service *service, rd_kafka_t *client
 void inlet_close(struct inlet *inlet);
 
 void consume_fill_port(struct engine_port *port);
+
+/* subscribe.c: waiting for the agent's topics, then joining the group */
+void subscribe_begin(struct service *service);
+void subscribe_tick(struct service *service);
+void subscribe_event(struct service *service, rd_kafka_event_t *event);
 
 /* takeover.c */
 struct takeover *takeover_new(struct service *service);
