@@ -252,13 +252,14 @@ def test_a_dead_workers_open_transaction_is_fenced_by_its_slot(kafka: Kafka, tmp
         dead, heir = system.workers
         slot = int(next(json.loads(line)["slot"] for line in dead.log.read_text().splitlines() if '"registered"' in line))
         dead.kill()
-        # As the dead worker's would stand: records in every partition of `state`, never committed.
+        # As the dead worker's would stand: records in every partition of `state`, whichever it had, never committed.
         ghost = Producer({"bootstrap.servers": kafka.servers, "transactional.id": f"{plant.prefix}default.{slot}.a",
                           "transaction.timeout.ms": 120000})
         ghost.init_transactions(30)
         ghost.begin_transaction()
         for partition in range(8):
-            ghost.produce(plant.prefix + "state.default.events", b"", b"cache/ghost/", partition=partition)
+            for topic in ("state.default.events", "state.default.triggers"):
+                ghost.produce(plant.prefix + topic, b"", b"cache/ghost/", partition=partition)
         assert ghost.flush(30) == 0
         began = time.monotonic()
         wait_for("the heir has every partition", lambda: heir.metric("engenho_kafka_assigned_partitions") == 16, 60, every=0.1)
