@@ -42,6 +42,7 @@ const char *topic_without_prefix(const char *prefix, const char *topic)
 /* How a topic is kept (DESIGN section 3). */
 enum keep {
     KEEP_TIME,    /* removed by age */
+    KEEP_USAGE,   /* removed by an age of its own */
     KEEP_TRIMMED, /* never removed by the broker: DeleteRecords below the committed position */
     KEEP_COMPACT  /* the newest record of each key */
 };
@@ -59,7 +60,7 @@ static const struct plan common_plans[] = {
     {TOPIC_DEAD_LETTERS, KEEP_TIME, 0, false, NULL}, {TOPIC_ENTRIES, KEEP_TIME, 0, false, NULL},
     {TOPIC_CATALOG, KEEP_COMPACT, 1, false, NULL},   {TOPIC_PACKAGES, KEEP_COMPACT, 0, false, NULL},
     {TOPIC_REQUESTS, KEEP_TRIMMED, 0, false, NULL},  {TOPIC_CONTROL, KEEP_COMPACT, 0, false, NULL},
-    {TOPIC_USAGE, KEEP_TIME, 0, false, NULL},
+    {TOPIC_USAGE, KEEP_USAGE, 0, false, NULL},
 };
 
 static const struct plan agent_plans[] = {
@@ -85,7 +86,9 @@ static rd_kafka_NewTopic_t *new_topic(const struct topics_options *options, cons
                                  plan->append_time ? "LogAppendTime" : "CreateTime");
     switch (plan->keep) {
     case KEEP_TIME:
-        snprintf(number, sizeof number, "%" PRId64, options->retention_ms);
+    case KEEP_USAGE:
+        snprintf(number, sizeof number, "%" PRId64,
+                 plan->keep == KEEP_USAGE ? options->usage_retention_ms : options->retention_ms);
         rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "delete");
         rd_kafka_NewTopic_set_config(topic, "retention.ms", number);
         break;

@@ -45,7 +45,8 @@ struct topics_options {
     const char *prefix;
     int partitions; /* of what is not fixed: 8 */
     int replication_factor;
-    int64_t retention_ms; /* of what is kept by time */
+    int64_t retention_ms;       /* of what is kept by time */
+    int64_t usage_retention_ms; /* of `usage`, which bills are made of */
 };
 
 /*

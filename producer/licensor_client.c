@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -12,7 +13,7 @@
 #include "common/memory.h"
 
 #define ANSWER_SECONDS 3
-#define FRAME_BYTES_MAX (1024 * 1024)
+#define FRAME_BYTES_MAX (64 * 1024 * 1024) /* of answers: a list of a hundred thousand seats */
 
 struct question {
     uint64_t id;
@@ -65,13 +66,27 @@ static int handle_frame(struct licensor_client *client, const uint8_t *payload, 
     }
     TAILQ_FOREACH (question, &client->questions, next) {
         if (question->id == answer->id) {
-            answer_question(client, question, answer->refused != NULL ? NULL : answer,
+            answer_question(client, question, answer,
                             answer->refused != NULL ? answer->refused->text : NULL);
             break;
         }
     }
     engenho__from_licensor__free_unpacked(answer, NULL);
     return 0;
+}
+
+/* Whether a whole frame is there, without moving what has come of a long one at each part of it. */
+static bool is_whole(struct evbuffer *input)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    size_t bytes = evbuffer_get_length(input);
+    if (bytes < sizeof header) {
+        return false;
+    }
+    evbuffer_copyout(input, header, sizeof header);
+    uint32_t frame = (uint32_t)header[0] << 24 | (uint32_t)header[1] << 16 |
+                     (uint32_t)header[2] << 8 | header[3];
+    return frame > FRAME_BYTES_MAX || bytes - sizeof header >= frame;
 }
 
 static void on_read(struct bufferevent *connection, void *context)
@@ -81,16 +96,10 @@ static void on_read(struct bufferevent *connection, void *context)
     const uint8_t *payload;
     size_t payload_bytes, frame_bytes;
     int result;
-    while (client->connection == connection) {
-        size_t bytes = evbuffer_get_length(input);
-        result = bytes < FRAME_HEADER_BYTES
-                     ? 0
-                     : frame_next(evbuffer_pullup(input, -1), bytes, FRAME_BYTES_MAX, &payload,
-                                  &payload_bytes, &frame_bytes);
-        if (result == 0) {
-            return;
-        }
-        if (result < 0 || handle_frame(client, payload, payload_bytes) != 0) {
+    while (client->connection == connection && is_whole(input)) {
+        result = frame_next(evbuffer_pullup(input, -1), evbuffer_get_length(input), FRAME_BYTES_MAX,
+                            &payload, &payload_bytes, &frame_bytes);
+        if (result <= 0 || handle_frame(client, payload, payload_bytes) != 0) {
             disconnect(client, "speaks another protocol: check --licensor");
             return;
         }

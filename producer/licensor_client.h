@@ -21,7 +21,10 @@ struct licensor_client *licensor_client_new(struct event_base *base, const char 
 /* Questions on their way are answered with NULL first. */
 void licensor_client_free(struct licensor_client *client);
 
-/* The answer (borrowed for the call), or NULL with why there is none. */
+/*
+ * The answer (borrowed for the call): with `refused` set, and its sentence as the reason, when the
+ * licensor refuses; or NULL with why there is none.
+ */
 typedef void (*licensor_answered)(void *context, const Engenho__FromLicensor *answer,
                                   const char *reason);
 

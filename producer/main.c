@@ -24,6 +24,7 @@
 #include "producer/cron.h"
 #include "producer/metrics_table.h"
 #include "producer/token.h"
+#include "producer/usage.h"
 #include "producer/zone_database.h"
 
 struct config {
@@ -31,7 +32,7 @@ struct config {
     const char *api_listen, *api_address, *token_file, *replica, *licensor, *admin_listen,
         *ready_file, *log_level;
     int64_t partitions, replication_factor, retention_us, results_kept, results_bytes, streams_max,
-        idle_us, lag_interval_us, trim_interval_us;
+        idle_us, lag_interval_us, trim_interval_us, usage_interval_us, usage_retention_us;
 };
 
 /* clang-format off */
@@ -65,6 +66,10 @@ static const struct option options[] = {
      .max = INT64_C(3600000000), .help = "how often the lag of all agents is collected"},
     {.name = "trim-interval", .type = OPTION_DURATION, .offset = offsetof(struct config, trim_interval_us), .initial = "60s",
      .min = 100000, .max = INT64_C(86400000000), .help = "how often triggers that are done are removed from their topics"},
+    {.name = "usage-interval", .type = OPTION_DURATION, .offset = offsetof(struct config, usage_interval_us), .initial = "60s",
+     .min = 100000, .max = INT64_C(3600000000), .help = "how often usage records are fetched from the licensor"},
+    {.name = "usage-retention", .type = OPTION_DURATION, .offset = offsetof(struct config, usage_retention_us), .initial = "400d",
+     .help = "how long usage records are kept in the topic usage, when it is made"},
     {.name = "admin-listen", .type = OPTION_TEXT, .offset = offsetof(struct config, admin_listen), .initial = "127.0.0.1:9480",
      .placeholder = "HOST:PORT", .help = "where /metrics and the probes listen; port 0: any"},
     {.name = "ready-file", .type = OPTION_TEXT, .offset = offsetof(struct config, ready_file), .placeholder = "PATH",
@@ -169,6 +174,7 @@ static void on_shard_taken(void *context, int shard)
     }
     catalog_shard_taken(producer->services.catalog, shard);
     schedules_shard_taken(producer->services.schedules, shard);
+    usage_shard_taken(producer->services.usage, shard);
 }
 
 static void on_shard_lost(void *context, int shard)
@@ -181,6 +187,7 @@ static void on_shard_lost(void *context, int shard)
     catalog_shard_lost(producer->services.catalog, shard);
     replay_shard_lost(producer->services.replay, shard);
     schedules_shard_lost(producer->services.schedules, shard);
+    usage_shard_lost(producer->services.usage, shard);
 }
 
 static void on_shard_state(void *context, int shard, const char *key,
@@ -189,6 +196,7 @@ static void on_shard_state(void *context, int shard, const char *key,
     struct producer *producer = context;
     replay_state(producer->services.replay, shard, key, control);
     schedules_state(producer->services.schedules, shard, key, control);
+    usage_state(producer->services.usage, shard, key, control);
 }
 
 static void on_result(void *context, const Engenho__Result *result)
@@ -272,6 +280,11 @@ static int make_parts(struct producer *producer)
     }
     lag_agent_added(services->lag, AGENT_DEFAULT);
     services->replay = replay_new(services->shards);
+    services->usage =
+        usage_new(producer->base, &(struct usage_options){.shards = services->shards,
+                                                          .licensor = services->licensor,
+                                                          .metrics = producer->metrics,
+                                                          .interval_us = config->usage_interval_us});
     services->schedules =
         schedules_new(producer->base, &(struct schedules_options){.shards = services->shards,
                                                                   .metrics = producer->metrics,
@@ -474,7 +487,8 @@ static int start(struct producer *producer, struct error *error)
                           .topics = {.prefix = config->kafka.prefix,
                                      .partitions = (int)config->partitions,
                                      .replication_factor = (int)config->replication_factor,
-                                     .retention_ms = config->retention_us / 1000}},
+                                     .retention_ms = config->retention_us / 1000,
+                                     .usage_retention_ms = config->usage_retention_us / 1000}},
                       &provision_callbacks, producer, error);
     return producer->services.provision == NULL ? -EINVAL : write_ready_file(producer, error);
 }
@@ -494,6 +508,7 @@ static void stop(struct producer *producer)
     provision_free(services->provision);
     services->provision = NULL;
     licensor_client_free(services->licensor);
+    usage_free(services->usage);
     kafka_jobs_free(services->jobs);
     api_free(producer->api);
     admin_free(producer->admin);

@@ -21,6 +21,7 @@
 #include "producer/schedules.h"
 #include "producer/shards.h"
 #include "producer/sources/replay.h"
+#include "producer/usage.h"
 
 /*
  * What the API shows and drives. All but `jobs`, `provision` and `licensor` are NULL until Kafka
@@ -38,6 +39,7 @@ struct api_services {
     struct lag *lag;
     struct provision *provision;
     struct licensor_client *licensor; /* NULL: none is configured */
+    struct usage *usage;
     /* Whether an agent has its topics and the offsets at which it starts. */
     bool (*agent_is_ready)(void *context, const char *agent);
     void *context;

@@ -47,16 +47,32 @@ void api_dead_letter_redrive(struct call *call);
 void api_dead_letters_purge(struct call *call);
 void api_lag(struct call *call);
 void api_seats(struct call *call);
+void api_seat_explain(struct call *call);
+void api_seat_release(struct call *call);
 void api_workers(struct call *call);
+void api_licence(struct call *call);
+void api_licence_install(struct call *call);
+void api_licence_master(struct call *call);
+void api_usage(struct call *call);
 void api_schedules(struct call *call);
 
 /* A file of the console, without a token. Returns whether there is one at this path. */
 bool api_console(struct call *call, const char *path);
 
 void api_streams_stop(struct api *api);
-/* What ListSeats and ShowLicence say, as one object. */
+/* Which of the seats are written; `seatsTotal` says how many there are. */
+struct seats_page {
+    size_t offset, limit;
+};
+/* What ListSeats and ShowLicence (NULL: left out) say, as one object. */
 void api_write_seats(struct writer *json, const char *key, const Engenho__SeatList *seats,
-                     const Engenho__LicenceState *licence);
+                     const Engenho__LicenceState *licence, const struct seats_page *page);
+void api_write_licence(struct writer *json, const char *key, const Engenho__LicenceState *licence);
+/* Ask; `done` gets the call. Returns whether it was asked; else the call was answered. */
+bool api_ask_licensor(struct call *call, Engenho__ToLicensor *question, licensor_answered done);
+/* Say the licensor's refusal (`answer`), or why it gave none (`reason`). Ends the call. */
+void api_refuse_licensor(struct call *call, const Engenho__FromLicensor *answer,
+                         const char *reason);
 /* Who asks, for changed_by and requested_by. */
 const char *api_caller(const struct call *call);
 

@@ -14,8 +14,8 @@
 #define FORWARDED "X-Engenho-Forwarded"
 
 static const char *const passed_headers[] = {
-    "Authorization", "Content-Type", "If-Match",   "If-None-Match", "ce-id",
-    "ce-source",     "ce-type",      "ce-subject", "ce-time",       "ce-specversion"};
+    "Authorization", "Content-Type", "If-Match", "If-None-Match",  "ce-id",         "ce-source",
+    "ce-type",       "ce-subject",   "ce-time",  "ce-specversion", "X-Engenho-User"};
 
 struct forwarding {
     struct call *call;

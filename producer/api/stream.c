@@ -18,6 +18,7 @@
      1024) /* of a listener that does not read: it is let go, and comes again with its cursor */
 #define KEEP_ALIVE_TICKS 15
 #define CATCH_UP_MAX 10000
+#define SEATS_MAX 200 /* each second, to each listener: the first of them; /v1/seats has all */
 
 struct stream {
     struct api *api;
@@ -130,13 +131,14 @@ static void send_lag(struct api *api)
 static void on_seats(void *context, const Engenho__FromLicensor *answer, const char *reason)
 {
     struct api *api = context;
+    const struct seats_page page = {.limit = SEATS_MAX};
     struct buf text;
     struct writer json;
     api->stream_seats_asked = false;
     buf_init(&text, CALL_ANSWER_BYTES_MAX);
     writer_init(&json, &text);
     if (answer != NULL && answer->body_case == ENGENHO__FROM_LICENSOR__BODY_SEATS) {
-        api_write_seats(&json, NULL, answer->seats, NULL);
+        api_write_seats(&json, NULL, answer->seats, NULL, &page);
     } else {
         writer_object(&json, NULL);
         writer_text(&json, "error",

@@ -476,8 +476,28 @@ def test_purged_dead_letters_are_gone(api: Api) -> None:
 
 
 def test_seats_and_workers_say_why_when_the_licensor_is_away(api: Api) -> None:
-    for path in ("/v1/seats", "/v1/workers"):
+    for path in ("/v1/seats", "/v1/workers", "/v1/licence", "/v1/seats/s:1/explain"):
         assert "127.0.0.1:1" in api.refused(503, "GET", path)["error"]
+    assert "127.0.0.1:1" in api.refused(503, "POST", "/v1/seats/7/release")["error"]
+    assert "127.0.0.1:1" in api.refused(503, "POST", "/v1/licence", data=b"{}")["error"]
+    assert "127.0.0.1:1" in api.refused(503, "PUT", "/v1/licence/master", json={"state": "demo"})["error"]
+
+
+def test_what_is_no_token_licence_or_state_is_refused_here_already(api: Api) -> None:
+    for token in ("L1", "0", "-1", "1" * 30, "7;DROP"):
+        assert "is not the token of a seat" in api.refused(400, "POST", f"/v1/seats/{token}/release")["error"]
+    assert "missing" in api.refused(400, "POST", "/v1/licence")["error"]
+    assert "64 KiB" in api.refused(400, "POST", "/v1/licence", data=b"x" * 65537)["error"]
+    for body in (b"", b"demo", b'{"state": "full"}', b"[]"):
+        assert "demo or licensed" in api.refused(400, "PUT", "/v1/licence/master", data=body)["error"]
+
+
+def test_usage_that_nobody_made_is_an_empty_list_and_wrong_questions_are_refused(api: Api) -> None:
+    assert api.good("GET", "/v1/usage")["records"] == []
+    for params, word in (({"from": "soon"}, "soon"), ({"until": "2026-13-01"}, "2026-13-01"), ({"after": "x"}, "cursor"),
+                         ({"after": ",".join("0" * 65)}, "cursor"), ({"limit": "-1"}, "limit"),
+                         ({"from": "2026-01-02", "until": "2026-01-01"}, "not after")):
+        assert word in api.refused(400, "GET", "/v1/usage", params=params)["error"]
 
 
 def test_lag_and_schedules_answer(api: Api) -> None:
