@@ -62,7 +62,8 @@ void account_begin(struct service *service)
     }
     static const char *const plain[] = {
         "engenho_retries_total", "engenho_kafka_max_poll_exceeded_total",
-        "engenho_worker_records_lost_total", "engenho_worker_slots_fenced_total"};
+        "engenho_worker_records_lost_total", "engenho_worker_slots_fenced_total",
+        "engenho_worker_overruns_total"};
     for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
         (void)metrics_series(service->metrics, plain[i], METRIC_VALUES(agent));
     }
@@ -256,6 +257,8 @@ void account_scrape(void *context)
     set(service, "engenho_executions_waiting", waiting);
     set(service, "engenho_productions_held", held);
     set(service, "engenho_worker_registered", licence_client_registered(service->licence));
+    set(service, "engenho_worker_cut_off",
+        service->session != NULL && !licence_client_may_start(service->licence, clock_mono_us()));
     set(service, "engenho_worker_seats_held", service->engine.seats.held);
     set(service, "engenho_worker_seats_asked", service->engine.seats.asked);
     set(service, "engenho_kafka_assigned_partitions", lanes);

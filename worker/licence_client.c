@@ -32,7 +32,7 @@ enum id_kind { ID_REGISTER = 1, ID_HEARTBEAT, ID_ACQUIRE, ID_RELEASE, ID_GOODBYE
 
 struct waived {
     char pool[SEAT_POOL_BYTES_MAX];
-    uint64_t count;
+    uint64_t count, overrun;
 };
 
 struct licence_client {
@@ -51,7 +51,6 @@ struct licence_client {
     /* monotonic: when the newest heartbeat that was answered had been sent */
     int64_t alive_us;
     int64_t sent_us; /* of the one under way; 0: none */
-    bool store_down;
     struct waived waived[POOLS_MAX];
     size_t waived_count;
 };
@@ -188,7 +187,6 @@ static void on_registered(struct licence_client *client, const Engenho__Register
     client->heartbeat_us = registered->heartbeat_us > 0 ? registered->heartbeat_us : SECOND_US;
     client->alive_us = client->sent_us;
     client->sent_us = 0;
-    client->store_down = false;
     client->backoff_us = BACKOFF_FIRST_US;
     struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US,
                            .tv_usec = client->heartbeat_us % SECOND_US};
@@ -203,7 +201,6 @@ static void on_heartbeat(struct licence_client *client, const Engenho__Heartbeat
 {
     client->alive_us = client->sent_us;
     client->sent_us = 0;
-    client->store_down = answer->store_down;
     for (size_t i = 0; i < answer->n_waited_pools; i++) {
         client->callbacks.waited(client->context, answer->waited_pools[i]);
     }
@@ -218,6 +215,11 @@ static void on_heartbeat(struct licence_client *client, const Engenho__Heartbeat
 static void on_refused(struct licence_client *client, enum id_kind kind, uint64_t number,
                        const Engenho__Refused *refused)
 {
+    if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_STORE_DOWN &&
+        (kind == ID_REGISTER || kind == ID_HEARTBEAT)) {
+        /* No session ends before the store is back, and then each has a full lease. */
+        client->alive_us = client->sent_us;
+    }
     if (refused->reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION &&
         kind != ID_REGISTER) {
         forget_session(client);
@@ -290,7 +292,6 @@ static void on_message(struct licence_client *client, const Engenho__FromLicenso
         for (size_t i = 0; i < message->notice->n_waited_pools; i++) {
             client->callbacks.waited(client->context, message->notice->waited_pools[i]);
         }
-        client->store_down = message->notice->store_down;
         break;
     default:
         break;
@@ -401,6 +402,7 @@ static void on_beat(evutil_socket_t fd, short what, void *context)
         engenho__waived_count__init(&counts[i]);
         counts[i].pool = client->waived[i].pool;
         counts[i].count = client->waived[i].count;
+        counts[i].overrun = client->waived[i].overrun;
         places[i] = &counts[i];
     }
     body.session = client->session;
@@ -506,21 +508,37 @@ void licence_client_release(struct licence_client *client, const struct seat *se
     send_message(client, &message);
 }
 
-void licence_client_waived(struct licence_client *client, const char *pool)
+/* What is counted for a pool, or NULL: more pools than a heartbeat tells of. */
+static struct waived *count_of(struct licence_client *client, const char *pool)
 {
     size_t i = 0;
     while (i < client->waived_count && strcmp(client->waived[i].pool, pool) != 0) {
         i++;
     }
     if (i == POOLS_MAX) {
-        return;
+        return NULL;
     }
     if (i == client->waived_count) {
-        client->waived_count++;
-        client->waived[i].count = 0;
+        client->waived[client->waived_count++] = (struct waived){.count = 0};
         snprintf(client->waived[i].pool, sizeof client->waived[i].pool, "%s", pool);
     }
-    client->waived[i].count++;
+    return &client->waived[i];
+}
+
+void licence_client_waived(struct licence_client *client, const char *pool)
+{
+    struct waived *waived = count_of(client, pool);
+    if (waived != NULL) {
+        waived->count++;
+    }
+}
+
+void licence_client_overrun(struct licence_client *client, const char *pool)
+{
+    struct waived *waived = count_of(client, pool);
+    if (waived != NULL) {
+        waived->overrun++;
+    }
 }
 
 bool licence_client_registered(const struct licence_client *client)
@@ -536,10 +554,14 @@ void licence_client_confirm(struct licence_client *client)
     }
 }
 
+int64_t licence_client_lease_end(const struct licence_client *client)
+{
+    return client->session != NULL ? client->alive_us + client->lease_us : INT64_MAX;
+}
+
 bool licence_client_may_start(const struct licence_client *client, int64_t now_us)
 {
-    return client->session != NULL &&
-           (client->store_down || now_us < client->alive_us + client->lease_us - MARGIN_US);
+    return client->session != NULL && now_us < licence_client_lease_end(client) - MARGIN_US;
 }
 
 const char *licence_client_session(const struct licence_client *client)

@@ -56,6 +56,9 @@ void licence_client_release(struct licence_client *client, const struct seat *se
 /* One execution was waived: told with the next heartbeat. */
 void licence_client_waived(struct licence_client *client, const char *pool);
 
+/* One execution went on past the end of the lease: told with the next heartbeat. */
+void licence_client_overrun(struct licence_client *client, const char *pool);
+
 /*
  * Ask whether the session, and with it the slot, is still ours: `registered` or `session_lost`
  * follows.
@@ -68,6 +71,11 @@ bool licence_client_registered(const struct licence_client *client);
  * (SEATS section 5).
  */
 bool licence_client_may_start(const struct licence_client *client, int64_t now_us);
+/*
+ * Monotonic: when the session's lease ends, unless a licensor answers before; INT64_MAX without a
+ * session. While a licensor answers that Redis is away, no lease ends.
+ */
+int64_t licence_client_lease_end(const struct licence_client *client);
 /* Borrowed until the session changes; "" without one. */
 const char *licence_client_session(const struct licence_client *client);
 

@@ -46,6 +46,7 @@ static void on_registered(void *context, const Engenho__Registered *registered, 
         service_start_over(service, "the licensor gave a new session");
     }
     service->slot = registered->slot;
+    service->strict = registered->strict;
     service->interpreters = registered->interpreters == 0 ? 1 : registered->interpreters;
     if (wanted > 0 && wanted < service->interpreters) {
         service->interpreters = wanted;
@@ -363,6 +364,7 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
     ask_refused_again(service);
     engine_allow(engine, service->phase == PHASE_GROUP && !service->stopping &&
                              licence_client_may_start(service->licence, engine->now_us));
+    lease_tick(service);
     bool more = consume_turn(service);
     publish_turn(service);
     subscribe_tick(service);

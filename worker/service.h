@@ -130,6 +130,9 @@ struct service {
     struct packages *packages;
     struct pool *pool;
     bool pool_failed;
+    bool strict; /* the licence: nothing runs past the end of the lease */
+    /* the ends of leases at which what ran was killed, and was recorded: each once */
+    int64_t lease_killed_us, lease_overrun_us;
 };
 
 /* service.c */
@@ -192,6 +195,9 @@ void publish_turn(struct service *service);
 /* runner.c */
 void runner_fill_port(struct engine_port *port);
 MUST_CHECK int runner_start(struct service *service, struct error *error);
+
+/* lease.c */
+void lease_tick(struct service *service);
 
 /* account.c: metrics and log of what the engine does */
 /* Counters begin at zero, or the first failure would be no increase that an alert could see. */

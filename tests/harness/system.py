@@ -72,7 +72,8 @@ class System:
 
     def __init__(self, directory: pathlib.Path | str, *, workers: int = 1, interpreters: int = 4,
                  kafka: Kafka | None = None, prefix: str = "engenho.", licence: str = "enterprise-4.json",
-                 worker_options: tuple[str, ...] = (), environment: dict[str, str] | None = None):
+                 worker_options: tuple[str, ...] = (), licensor_options: tuple[str, ...] = (),
+                 environment: dict[str, str] | None = None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.prefix = prefix
@@ -92,7 +93,7 @@ class System:
         licensor_address = f"127.0.0.1:{self.licensor_port}"
         self.licensor = self._service("licensor", "engenho-licensor", [
             "--listen", licensor_address, "--redis", self.redis.url, "--licence-dir", str(licences),
-            "--admin-listen", "127.0.0.1:0",
+            "--admin-listen", "127.0.0.1:0", *licensor_options,
         ])
         self.producer = self._service("producer", "engenho-producer", [
             *kafka_words, "--api-listen", f"127.0.0.1:{self.api_port}", "--token-file", str(self.token_file),
