@@ -230,7 +230,8 @@ static bool overlap_allows(struct execution *execution)
     case ENGENHO__OVERLAP_POLICY__OVERLAP_POLICY_SKIP:
         return line->running + line->waiting_count == 0;
     case ENGENHO__OVERLAP_POLICY__OVERLAP_POLICY_QUEUE_ONE:
-        return line->waiting_count == 0;
+        /* Of two that wait, the first is about to run. */
+        return line->running + line->waiting_count < 2;
     case ENGENHO__OVERLAP_POLICY__OVERLAP_POLICY_REPLACE:
         replace_others(line);
         return true;
