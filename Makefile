@@ -40,7 +40,7 @@ bench: deps-test ## measure executions a second beside hand-written Python loops
 
 chaos: deps-test ## the long tests with kills of every process
 	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)
-	@ENGENHO_BIN=$(CURDIR)/build/test/bin $(PYTHON) -m pytest -q tests/chaos
+	@ENGENHO_BIN=$(CURDIR)/build/test/bin tests/in-parallel --dist load tests/chaos
 
 lint: deps-test ## check layers, sizes, banned functions, format and that generated docs are in step
 	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)

@@ -136,6 +136,7 @@ def misbehave(feed: Feed, stop: threading.Event) -> None:
         stop.wait(4)
 
 
+@pytest.mark.alone
 def test_scripts_that_misbehave_end_as_designed_and_neighbours_keep_their_pace(
         system: System, capsys: pytest.CaptureFixture[str]) -> None:
     feed = Feed(system)
