@@ -77,7 +77,35 @@ struct dead_letters_options {
     bool latest;
 };
 
-extern const char *const origins[]; /* of packages; NULL-terminated */
+struct seats_options {
+    struct client_options client;
+    const char *pool;
+};
+
+struct seats_release_options {
+    struct client_options client;
+    bool yes;
+};
+
+/* These two ask nobody. */
+struct verify_options {
+    int64_t output;
+    const char *public_key, *customer;
+};
+
+struct sign_options {
+    const char *key, *key_name, *out;
+};
+
+struct usage_options {
+    struct client_options client;
+    const char *from, *until, *pool;
+    int64_t format, by;
+};
+
+extern const char *const origins[];       /* of packages; NULL-terminated */
+extern const char *const usage_formats[]; /* csv, json; NULL-terminated */
+extern const char *const usage_periods[]; /* minute, day; NULL-terminated */
 
 int command_apply(const struct call *call);
 int command_diff(const struct call *call);
@@ -99,8 +127,14 @@ int command_agents(const struct call *call);
 int command_workers(const struct call *call);
 int command_schedules(const struct call *call);
 int command_seats(const struct call *call);
+int command_seats_explain(const struct call *call);
+int command_seats_release(const struct call *call);
 int command_licence_show(const struct call *call);
 int command_licence_install(const struct call *call);
+int command_licence_verify(const struct call *call);
+int command_licence_sign(const struct call *call);
+int command_licence_master(const struct call *call);
+int command_usage_export(const struct call *call);
 int command_dead_letters_list(const struct call *call);
 int command_dead_letters_show(const struct call *call);
 int command_dead_letters_redrive(const struct call *call);

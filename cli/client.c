@@ -5,9 +5,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/data_directory.h"
 #include "common/memory.h"
@@ -79,6 +81,13 @@ static int find(struct client *client, const struct client_options *options, str
     return failed;
 }
 
+/* Who runs this command, for logs and changedBy; NULL: this machine has no name for him. */
+static const char *user_name(void)
+{
+    const struct passwd *entry = getpwuid(geteuid());
+    return entry && entry->pw_name[0] && !strpbrk(entry->pw_name, "\r\n") ? entry->pw_name : NULL;
+}
+
 struct client *client_new(const struct client_options *options, struct error *error)
 {
     struct client *client = memory_new(1, sizeof(*client));
@@ -86,7 +95,7 @@ struct client *client_new(const struct client_options *options, struct error *er
         client_free(client);
         return NULL;
     }
-    client->http = http_new(client->server, client->token, error);
+    client->http = http_new(client->server, client->token, user_name(), error);
     if (!client->http) {
         client_free(client);
         return NULL;

@@ -31,8 +31,8 @@ struct command {
     const char *operands; /* "KIND [NAME]"; NULL: none */
     size_t operands_min, operands_max;
     const char *summary;  /* one sentence */
-    const char *complete; /* what operands are: kind, production, application, package, file; NULL:
-                             nothing known */
+    const char *complete; /* what operands are: kind, production, application, package, file,
+                             master; NULL: nothing known */
     const struct option *options;
     size_t option_count;
     size_t config_bytes;

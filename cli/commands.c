@@ -5,7 +5,6 @@
 
 #include "cli/api.h"
 #include "cli/commands_local.h"
-#include "cli/licence_client.h"
 #include "cli/local_options.h"
 #include "cli/output.h"
 #include "cli/plan.h"
@@ -108,7 +107,7 @@ static const struct option local_table[] = {DATA(struct local_options),
                                             OUTPUT(struct local_options)};
 
 /* Where the server is, and how to print: of every command that speaks to the API. */
-#define CLIENT(config)                                                                             \
+#define SERVER(config)                                                                             \
     {.name = "server",                                                                             \
      .type = OPTION_TEXT,                                                                          \
      .offset = offsetof(config, CLIENT_MEMBER server),                                             \
@@ -119,11 +118,12 @@ static const struct option local_table[] = {DATA(struct local_options),
          .offset = offsetof(config, CLIENT_MEMBER token_file),                                     \
          .placeholder = "FILE",                                                                    \
          .help = "the file with the token; by default that of a running `engenho up`"},            \
-        {.name = "data",                                                                           \
-         .type = OPTION_TEXT,                                                                      \
-         .offset = offsetof(config, CLIENT_MEMBER data),                                           \
-         .placeholder = "DIR",                                                                     \
-         .help = "the data directory of a running `engenho up`"},                                  \
+    {                                                                                              \
+        .name = "data", .type = OPTION_TEXT, .offset = offsetof(config, CLIENT_MEMBER data),       \
+        .placeholder = "DIR", .help = "the data directory of a running `engenho up`"               \
+    }
+#define CLIENT(config)                                                                             \
+    SERVER(config),                                                                                \
     {                                                                                              \
         .name = "output", .type = OPTION_CHOICE, .offset = offsetof(config, CLIENT_MEMBER output), \
         .initial = "table", .choices = output_formats, .help = "how to print; -o for short"        \
@@ -329,13 +329,86 @@ static const struct option redrive_table[] = {
      .help = "on the package's active version instead of the one it failed on"},
 };
 
-static const struct option licence_table[] = {
-    DATA(struct licence_options),
-    {.name = "licensor",
+static const struct option seats_table[] = {
+    CLIENT(struct seats_options),
+    {.name = "pool",
      .type = OPTION_TEXT,
-     .offset = offsetof(struct licence_options, licensor),
-     .placeholder = "HOST:PORT",
-     .help = "the licensor; by default that of a running `engenho up`"},
+     .offset = offsetof(struct seats_options, pool),
+     .placeholder = "NAME",
+     .help = "only this pool and its seats"},
+};
+
+static const struct option seats_release_table[] = {
+    SERVER(struct seats_release_options),
+    {.name = "yes",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct seats_release_options, yes),
+     .help = "do not ask"},
+};
+
+static const struct option verify_table[] = {
+    OUTPUT(struct verify_options),
+    {.name = "public-key",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct verify_options, public_key),
+     .placeholder = "NAME:BASE64",
+     .help = "the vendor's key, instead of those that this build trusts"},
+    {.name = "customer",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct verify_options, customer),
+     .placeholder = "NAME",
+     .help = "for whom the licence must be"},
+};
+
+static const struct option sign_table[] = {
+    {.name = "key",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct sign_options, key),
+     .required = true,
+     .placeholder = "FILE",
+     .help = "the vendor's private key: Ed25519, in PEM"},
+    {.name = "key-name",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct sign_options, key_name),
+     .required = true,
+     .placeholder = "NAME",
+     .help = "the name under which builds trust the key"},
+    {.name = "out",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct sign_options, out),
+     .placeholder = "FILE",
+     .help = "a file to make; by default it is printed"},
+};
+
+static const struct option usage_table[] = {
+    SERVER(struct usage_options),
+    {.name = "from",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct usage_options, from),
+     .placeholder = "TIME|DURATION",
+     .help = "minutes from then on: 2026-01-01, or 31d for so long ago; by default from the start"},
+    {.name = "until",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct usage_options, until),
+     .placeholder = "TIME|DURATION",
+     .help = "minutes that begin before then; by default until now"},
+    {.name = "pool",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct usage_options, pool),
+     .placeholder = "NAME",
+     .help = "only this pool"},
+    {.name = "format",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(struct usage_options, format),
+     .initial = "csv",
+     .choices = usage_formats,
+     .help = "of the file"},
+    {.name = "by",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(struct usage_options, by),
+     .initial = "minute",
+     .choices = usage_periods,
+     .help = "a row for each pool and minute, or summed by day (UTC)"},
 };
 
 #define OPTIONS(table, type)                                                                       \
@@ -498,12 +571,24 @@ const struct command commands[] = {
      .summary = "schedules with their last and next times",
      PLAIN,
      .run = command_schedules},
-    {.name = "seats",
-     .group = "State",
-     .summary = "pools and who holds their seats",
-     PLAIN,
-     .run = command_seats},
 
+    {.name = "seats",
+     .group = "Licences",
+     .summary = "pools, and who holds, waits for and left which seat",
+     OPTIONS(seats_table, struct seats_options),
+     .run = command_seats},
+    {.name = "seats explain",
+     .group = "Licences",
+     OPERANDS("REQUEST", 1, 1, NULL),
+     .summary = "why a request got this seat, waits, or was refused",
+     PLAIN,
+     .run = command_seats_explain},
+    {.name = "seats release",
+     .group = "Licences",
+     OPERANDS("TOKEN", 1, 1, NULL),
+     .summary = "free a seat in its holder's place; it is logged who did",
+     OPTIONS(seats_release_table, struct seats_release_options),
+     .run = command_seats_release},
     {.name = "licence show",
      .group = "Licences",
      .summary = "the licence that counts",
@@ -513,8 +598,31 @@ const struct command commands[] = {
      .group = "Licences",
      OPERANDS("FILE", 1, 1, "file"),
      .summary = "hand a licence file to the licensor",
-     OPTIONS(licence_table, struct licence_options),
+     PLAIN,
      .run = command_licence_install},
+    {.name = "licence verify",
+     .group = "Licences",
+     OPERANDS("FILE", 1, 1, "file"),
+     .summary = "check a licence file without a server",
+     OPTIONS(verify_table, struct verify_options),
+     .run = command_licence_verify},
+    {.name = "licence sign",
+     .group = "Licences",
+     OPERANDS("FILE", 1, 1, "file"),
+     .summary = "sign a licence (JSON; - for stdin) with a vendor's key",
+     OPTIONS(sign_table, struct sign_options),
+     .run = command_licence_sign},
+    {.name = "licence master",
+     .group = "Licences",
+     OPERANDS("demo|licensed", 1, 1, "master"),
+     .summary = "say whether the Master is licensed or in demo",
+     PLAIN,
+     .run = command_licence_master},
+    {.name = "usage export",
+     .group = "Licences",
+     .summary = "the vendor's statistics file: what was used, by pool and minute",
+     OPTIONS(usage_table, struct usage_options),
+     .run = command_usage_export},
 
     {.name = "completion",
      .group = "Help",

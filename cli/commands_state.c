@@ -1,16 +1,10 @@
 /*
- * lag, workers, schedules, seats, licence, version: what is now. Process: engenho.
+ * lag, workers, schedules, version: what is now. Process: engenho.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/api.h"
-#include "cli/licence_client.h"
 #include "cli/output.h"
-#include "common/memory.h"
-
-#define LICENCE_BYTES_MAX 65536
 
 /* GET `path` and print the array `member` as rows; json and yaml print the whole answer. */
 static int print_list(const struct call *call, const char *path, const char *member,
@@ -145,85 +139,6 @@ int command_schedules(const struct call *call)
                           ARRAY_SIZE(schedule_columns));
     client_path_release(&path);
     return code;
-}
-
-static const struct output_column pool_columns[] = {
-    {"POOL", "pool", false},       {"LIMIT", "limit", false},        {"IN USE", "inUse", false},
-    {"QUEUED", "queued", false},   {"WAITING", "waiting", false},    {"PEAK", "peak", false},
-    {"GRANTED", "granted", false}, {"REUSED", "reused", false},      {"WAIVED", "waived", false},
-    {"REFUSED", "refused", false}, {"ESCALATED", "escalated", true}, {"NOTIFIED", "notified", true},
-};
-static const struct output_column seat_columns[] = {
-    {"POOL", "pool", false},
-    {"SEAT", "number", false},
-    {"STATE", "state", false},
-    {"PROCESSOR", "processor", false},
-    {"PRODUCTION", "production", false},
-    {"SINCE", "since", false},
-    {"LIFE", "lifeLeftSeconds", false},
-    {"KIND", "kind", true},
-    {"AGENT", "agent", true},
-    {"HOST", "host", true},
-    {"USER", "user", true},
-    {"REQUEST", "request", true},
-    {"REQUESTED", "requestedPool", true},
-    {"ESCALATED", "escalated", true},
-};
-
-int command_seats(const struct call *call)
-{
-    const struct client_options *options = call->config;
-    struct client_answer answer;
-    int code = api_get(call, "/v1/seats", &answer);
-    if (code) {
-        return code;
-    }
-    const json_t *seats = json_object_get(answer.json, "seats");
-    if (options->output == OUTPUT_JSON || options->output == OUTPUT_YAML) {
-        code = output_document(call, options->output, answer.json);
-    } else if (options->output == OUTPUT_CSV) {
-        code = output_rows(call, options->output, seats, seat_columns, ARRAY_SIZE(seat_columns));
-    } else {
-        code = output_rows(call, options->output, json_object_get(answer.json, "pools"),
-                           pool_columns, ARRAY_SIZE(pool_columns));
-        if (!code && json_array_size(seats) > 0) {
-            printf("\n");
-            code =
-                output_rows(call, options->output, seats, seat_columns, ARRAY_SIZE(seat_columns));
-        }
-    }
-    client_answer_release(&answer);
-    return code;
-}
-
-int command_licence_show(const struct call *call)
-{
-    const struct client_options *options = call->config;
-    struct client_answer answer;
-    int code = api_get(call, "/v1/seats", &answer);
-    if (!code) {
-        const json_t *licence = json_object_get(answer.json, "licence");
-        code = licence ? output_document(call, options->output, licence)
-                       : command_fail(call, "the licensor told nothing about its licence");
-        client_answer_release(&answer);
-    }
-    return code;
-}
-
-int command_licence_install(const struct call *call)
-{
-    const struct licence_options *options = call->config;
-    struct error error = {.text = ""};
-    char *data = NULL;
-    size_t bytes = 0;
-    int failed = api_read_file(call->operands[0], LICENCE_BYTES_MAX, &data, &bytes, &error);
-    failed = failed ? failed : licence_install(options, data, bytes, &error);
-    free(data);
-    if (failed) {
-        return command_fail(call, "%s", error.text);
-    }
-    printf("%s is installed\n", call->operands[0]);
-    return EXIT_DONE;
 }
 
 int command_version(const struct call *call)

@@ -59,6 +59,22 @@ static void print_first_words(void)
     }
 }
 
+/* The second words of those that share the first with commands[from]. */
+static void print_words_behind(size_t from, const char *between)
+{
+    size_t first = strcspn(commands[from].name, " ");
+    for (size_t i = from;
+         i < commands_count && strncmp(commands[i].name, commands[from].name, first + 1) == 0;
+         i++) {
+        printf("%s%s", i > from ? between : "", commands[i].name + first + 1);
+    }
+}
+
+static bool is_first_word(const char *name, const char *of, size_t bytes)
+{
+    return strlen(name) == bytes && strncmp(name, of, bytes) == 0;
+}
+
 static void print_second_words(void)
 {
     printf("    case \"${words[1]}\" in\n");
@@ -70,12 +86,14 @@ static void print_second_words(void)
         }
         printf("    %.*s)\n        if [ \"$cword\" -eq 2 ]; then COMPREPLY=($(compgen -W \"",
                (int)first, commands[i].name);
-        for (size_t j = i;
-             j < commands_count && strncmp(commands[j].name, commands[i].name, first + 1) == 0;
-             j++) {
-            printf("%s%s", j > i ? " " : "", commands[j].name + first + 1);
-        }
-        printf("\" -- \"$cur\")); return; fi\n        command=\"${words[1]} ${words[2]}\" ;;\n");
+        print_words_behind(i, " ");
+        /* `seats` alone is a command too: its options may come where the second word would. */
+        printf("\" -- \"$cur\"))%s; fi\n        case \"${words[2]}\" in ",
+               i > 0 && is_first_word(commands[i - 1].name, commands[i].name, first)
+                   ? "; [[ \"$cur\" == -* ]] || return"
+                   : "; return");
+        print_words_behind(i, "|");
+        printf(") command=\"${words[1]} ${words[2]}\" ;; esac ;;\n");
     }
     printf("    esac\n");
 }
@@ -94,6 +112,8 @@ static void print_operands(const struct command *command)
             "names=$(\"$1\" completion names \"${words[2]%%s}\" 2>/dev/null); fi");
     } else if (strcmp(what, "bash") == 0) {
         printf("names=\"bash\"");
+    } else if (strcmp(what, "master") == 0) {
+        printf("names=\"demo licensed\"");
     } else {
         printf("names=$(\"$1\" completion names %s 2>/dev/null)", what);
     }
@@ -110,7 +130,7 @@ static int print_bash(void)
         "    COMPREPLY=()\n"
         "    case \"${words[cword-1]}\" in\n"
         "    -o|--output) COMPREPLY=($(compgen -W \"table wide json yaml csv\" -- \"$cur\")); return ;;\n"
-        "    -f|--file|--token-file|--data|--licence-dir|--kafka-home) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+        "    -f|--file|--token-file|--data|--licence-dir|--kafka-home|--key|--out) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
         "    esac\n"
         "    if [ \"$cword\" -eq 1 ]; then COMPREPLY=($(compgen -W \"");
     print_first_words();

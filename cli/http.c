@@ -17,9 +17,10 @@ struct http {
     CURL *curl;
     char *server;
     char *authorization; /* the header */
+    char *user;          /* the header; NULL: none */
 };
 
-struct http *http_new(const char *server, const char *token, struct error *error)
+struct http *http_new(const char *server, const char *token, const char *user, struct error *error)
 {
     CURL *curl = NULL;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(curl = curl_easy_init())) {
@@ -30,6 +31,7 @@ struct http *http_new(const char *server, const char *token, struct error *error
     http->curl = curl;
     http->server = memory_copy_text(server);
     http->authorization = memory_print("Authorization: Bearer %s", token);
+    http->user = user ? memory_print("X-Engenho-User: %s", user) : NULL;
     return http;
 }
 
@@ -42,6 +44,7 @@ void http_free(struct http *http)
     curl_global_cleanup();
     free(http->server);
     free(http->authorization);
+    free(http->user);
     free(http);
 }
 
@@ -87,6 +90,7 @@ int http_call(struct http *http, const struct http_request *request, long *ret_s
     curl_easy_reset(curl);
     struct curl_slist *headers = curl_slist_append(NULL, http->authorization);
     headers = curl_slist_append(headers, "Expect:");
+    headers = http->user ? curl_slist_append(headers, http->user) : headers;
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);

@@ -14,8 +14,11 @@
 
 struct http;
 
-/* `server` (http://HOST:PORT) and `token` are copied. Returns owned, or NULL with a sentence. */
-struct http *http_new(const char *server, const char *token, struct error *error);
+/*
+ * `server` (http://HOST:PORT), `token` and `user` (who calls, for logs; NULL: not said) are copied.
+ * Returns owned, or NULL with a sentence.
+ */
+struct http *http_new(const char *server, const char *token, const char *user, struct error *error);
 void http_free(struct http *http);
 
 struct http_request {

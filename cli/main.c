@@ -61,16 +61,19 @@ static int words_of(const char *name, int argc, char **argv)
     }
 }
 
+/* The longest name that fits: `seats` is a command, and so is `seats explain`. */
 static const struct command *find(int argc, char **argv, int *ret_words)
 {
+    const struct command *found = NULL;
+    *ret_words = 0;
     for (size_t i = 0; i < commands_count; i++) {
         int words = words_of(commands[i].name, argc, argv);
-        if (words > 0) {
+        if (words > *ret_words) {
             *ret_words = words;
-            return &commands[i];
+            found = &commands[i];
         }
     }
-    return NULL;
+    return found;
 }
 
 /* `engenho dead-letters`: a command of which more is needed. */

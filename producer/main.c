@@ -280,11 +280,11 @@ static int make_parts(struct producer *producer)
     }
     lag_agent_added(services->lag, AGENT_DEFAULT);
     services->replay = replay_new(services->shards);
-    services->usage =
-        usage_new(producer->base, &(struct usage_options){.shards = services->shards,
-                                                          .licensor = services->licensor,
-                                                          .metrics = producer->metrics,
-                                                          .interval_us = config->usage_interval_us});
+    services->usage = usage_new(producer->base,
+                                &(struct usage_options){.shards = services->shards,
+                                                        .licensor = services->licensor,
+                                                        .metrics = producer->metrics,
+                                                        .interval_us = config->usage_interval_us});
     services->schedules =
         schedules_new(producer->base, &(struct schedules_options){.shards = services->shards,
                                                                   .metrics = producer->metrics,

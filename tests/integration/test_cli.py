@@ -280,14 +280,6 @@ def test_state_is_told(cli: Cli) -> None:
     assert cli.good("version").splitlines()[1].split()[0] == "server"
 
 
-def test_wrong_licences_are_refused_with_the_reason(cli: Cli) -> None:
-    licensor = f"127.0.0.1:{cli.system.licensor_port}"
-    keys = pathlib.Path(__file__).parents[1] / "keys"
-    assert "expired" in cli.refused("licence", "install", keys / "expired.json", "--licensor", licensor)
-    assert "licence" in cli.refused("licence", "install", keys / "altered.json", "--licensor", licensor)
-    assert "upgrade" in cli.refused("licence", "install", keys / "full-8.json", "--licensor", licensor)
-
-
 def test_wrong_usage_is_exit_code_two(cli: Cli) -> None:
     for words in (("nothing",), ("get",), ("get", "thing"), ("dead-letters",), ("apply",), ("results", "--limit", "0"),
                   ("get", "a", "b", "c"), ("run", "divide", "--set", "a"), ("results", "-o", "xml"), ("get", "--nope")):
