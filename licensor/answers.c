@@ -335,6 +335,7 @@ void answers_send(const struct answers *answers, uint64_t id, const struct store
         return;
     case STORE_DONE:
     case STORE_TICKED:
+    case STORE_RECORDS:
     case STORE_RELEASED:
         send_released(answers, id, request->request, answer);
         return;

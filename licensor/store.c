@@ -39,6 +39,7 @@ void store_answer_release(struct store_answer *answer)
     free(answer->pools);
     free(answer->seats);
     free(answer->processors);
+    free(answer->records);
     memset(answer, 0, sizeof(*answer));
 }
 

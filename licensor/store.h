@@ -23,6 +23,10 @@
 #define CHAIN_POOLS_MAX 8
 #define CLAIMS_MAX 4096
 #define POOLS_MAX 64
+#define RESERVATIONS_MAX 8
+#define USAGE_ID_BYTES_MAX (POOL_BYTES_MAX + 21)
+#define USAGE_HOLDERS_MAX 32 /* by name; the rest are one more, without a name */
+#define USAGE_RECORDS_MAX 1000
 
 enum store_verb {
     STORE_HELLO,
@@ -36,9 +40,12 @@ enum store_verb {
     STORE_OPERATOR_RELEASE,
     STORE_TICK,
     STORE_LIST,
-    STORE_EXPLAIN
+    STORE_EXPLAIN,
+    STORE_MASTER,
+    STORE_USAGE,
+    STORE_ACKNOWLEDGE
 };
-#define STORE_VERBS 12
+#define STORE_VERBS 15
 
 enum seat_use { SEAT_HELD, SEAT_REQUEST, SEAT_NOTIFIED };
 
@@ -52,6 +59,7 @@ enum store_word {
     STORE_TICKED,
     STORE_LISTED,
     STORE_EXPLAINED,
+    STORE_RECORDS,
     STORE_REFUSED
 };
 
@@ -69,9 +77,30 @@ enum store_reason {
     STORE_BAD_REQUEST
 };
 
+/* Seats that only processors of this agent take. */
+struct reservation {
+    char agent[AGENT_NAME_BYTES_MAX + 1];
+    uint32_t seats;
+};
+
 struct pool_limit {
     char pool[POOL_BYTES_MAX + 1];
     uint32_t cap;
+    bool shared; /* "holder: pool": all productions of a processor share one seat */
+    struct reservation reserved[RESERVATIONS_MAX];
+    size_t reserved_count;
+};
+
+/* Seats of a pool. */
+struct pool_count {
+    char pool[POOL_BYTES_MAX + 1];
+    uint32_t seats;
+};
+
+/* Who was granted how many seats of a pool; borrowed texts. */
+struct store_holder {
+    const char *pool, *processor, *production;
+    uint64_t granted;
 };
 
 /* What a worker says it holds. Borrowed texts. */
@@ -94,7 +123,7 @@ struct store_request {
     const char *request; /* acquire, release, explain */
     int64_t lease_ms;    /* hello, register, heartbeat, tick */
     int64_t reuse_ms;    /* acquire, tick: life of a seat */
-    int64_t memo_ms;     /* acquire, release: how long an answer is remembered */
+    int64_t memo_ms;     /* acquire, release, tick: how long an answer is remembered */
     uint64_t highest_op; /* hello, register, heartbeat */
     uint64_t token;      /* release, operator release */
     struct {
@@ -116,6 +145,7 @@ struct store_request {
     struct {
         const char *const *pools;
         const uint64_t *counts;
+        const uint64_t *overruns; /* of them, those that went on past the lease */
         size_t count;
     } waived; /* heartbeat: executions waived at the worker, by pool */
     struct {
@@ -126,6 +156,11 @@ struct store_request {
     int64_t step_ms;  /* tick: the store's clock stepped by so much */
     uint64_t steps;   /* tick: steps that the store had counted when the caller looked */
     const char *pool; /* list: only this one; "" all */
+    const struct store_holder *holders; /* tick: since the last one */
+    size_t holders_count;
+    bool demo;           /* master: it is in demo */
+    uint32_t max;        /* usage: records at most */
+    const char *through; /* acknowledge: id of the last record stored */
 };
 
 struct store_grant {
@@ -154,7 +189,7 @@ struct store_pool_row {
 struct store_seat_row {
     char pool[POOL_BYTES_MAX + 1], requested[POOL_BYTES_MAX + 1];
     uint64_t number, token;
-    char state[8]; /* busy, queued, waiting */
+    char state[8]; /* busy, waived, queued, waiting */
     char session[SESSION_BYTES_MAX + 1];
     char production[NAME_BYTES_MAX + 1], user[NAME_BYTES_MAX + 1];
     char request[REQUEST_BYTES_MAX + 1];
@@ -183,6 +218,24 @@ struct store_story {
     enum store_reason reason;
 };
 
+struct usage_holder {
+    char processor[NAME_BYTES_MAX + 1], production[NAME_BYTES_MAX + 1]; /* "" and "": others */
+    uint64_t granted;
+};
+
+/* What a pool was used for in one minute. */
+struct usage_record {
+    char id[USAGE_ID_BYTES_MAX + 1]; /* "<minute since 1970>:<pool>", never twice */
+    char pool[POOL_BYTES_MAX + 1];
+    int64_t from_ms, until_ms;
+    uint32_t limit, peak;
+    uint64_t granted, reused, waived, escalated, notified;
+    uint64_t refused_pool, refused_edition, refused_line;
+    uint64_t waited, wait_ms, overrun;
+    struct usage_holder holders[USAGE_HOLDERS_MAX + 1];
+    size_t holders_count;
+};
+
 struct store_answer {
     /* 0, or -EIO: the store does not answer; then nothing else is set and it may have happened */
     int error;
@@ -209,17 +262,20 @@ struct store_answer {
     char (*waited)[POOL_BYTES_MAX + 1]; /* heartbeat: pools with a waiting line */
     size_t waited_count;
     uint64_t steps;             /* tick */
-    struct pool_limit *orphans; /* tick: seats freed of dead sessions, by pool */
+    struct pool_count *orphans; /* tick: seats freed of dead sessions, by pool */
     size_t orphans_count;
     int64_t latest_ms;            /* tick: the latest time that the store ever saw */
     uint32_t alive;               /* tick: live sessions */
+    bool demo;                    /* tick: the Master is in demo */
     struct store_pool_row *pools; /* list, tick */
     size_t pools_count;
     struct store_seat_row *seats;
     size_t seats_count;
     struct store_processor_row *processors;
     size_t processors_count;
-    struct store_story story; /* explain */
+    struct store_story story;     /* explain */
+    struct usage_record *records; /* usage */
+    size_t records_count;
 };
 
 /* The answer is borrowed for the call. */

@@ -140,9 +140,9 @@ static void show_pools(struct service *service, const struct store_answer *answe
     for (size_t i = 0; i < answer->orphans_count; i++) {
         metric_add(metrics_series(service->metrics, "engenho_license_orphans_reclaimed_total",
                                   METRIC_VALUES(answer->orphans[i].pool)),
-                   answer->orphans[i].cap);
+                   answer->orphans[i].seats);
         log_info("seats of dead sessions freed", LOG_TEXT("pool", answer->orphans[i].pool),
-                 LOG_INT("seats", answer->orphans[i].cap));
+                 LOG_INT("seats", answer->orphans[i].seats));
     }
     metric_set(metrics_series(service->metrics, "engenho_license_keys_in_use", METRIC_VALUES(NULL)),
                answer->alive);
@@ -204,7 +204,8 @@ static void on_time(void *context, int64_t now_ms)
     struct store_request request = {.verb = STORE_TICK,
                                     .steps = service->clock.steps,
                                     .lease_ms = service->config->lease_us / 1000,
-                                    .reuse_ms = service->config->reuse_life_us / 1000};
+                                    .reuse_ms = service->config->reuse_life_us / 1000,
+                                    .memo_ms = service->config->memory_us / 1000};
     request.step_ms = step_of(service, now_ms, received_mono_us);
     if (request.step_ms != 0) {
         log_warn("the clock of redis stepped; deadlines go with it",

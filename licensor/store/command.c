@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define COMMAND_BYTES_MAX (4 * 1024 * 1024)
-#define LIBRARY "engenho1"
 
 static const char *const names[STORE_VERBS] = {
     [STORE_HELLO] = "hello",
@@ -25,6 +24,9 @@ static const char *const names[STORE_VERBS] = {
     [STORE_TICK] = "tick",
     [STORE_LIST] = "list",
     [STORE_EXPLAIN] = "explain",
+    [STORE_MASTER] = "master",
+    [STORE_USAGE] = "usage",
+    [STORE_ACKNOWLEDGE] = "acknowledge",
 };
 
 /* Words of a command while it is written; the first error stays. */
@@ -94,22 +96,22 @@ static void add_heartbeat(struct words *words, const struct store_request *r)
     for (size_t i = 0; i < r->waived.count; i++) {
         add(words, r->waived.pools[i]);
         add_int(words, (int64_t)r->waived.counts[i]);
+        add_int(words, (int64_t)(r->waived.overruns != NULL ? r->waived.overruns[i] : 0));
     }
 }
 
-static void add_acquire(struct words *words, const struct store_request *r)
+static void add_tick(struct words *words, const struct store_request *r)
 {
-    add(words, r->session);
-    add(words, r->request);
-    add(words, seat_use_word(r->ask.use));
-    add(words, r->ask.production);
-    add(words, r->ask.user);
-    add(words, r->ask.wait ? "1" : "0");
+    add_int(words, r->step_ms);
+    add_int(words, (int64_t)r->steps);
+    add_int(words, r->lease_ms);
     add_int(words, r->reuse_ms);
     add_int(words, r->memo_ms);
-    add_int(words, r->ask.line_max);
-    for (size_t i = 0; i < r->ask.pools_count; i++) {
-        add(words, r->ask.pools[i]);
+    for (size_t i = 0; i < r->holders_count; i++) {
+        add(words, r->holders[i].pool);
+        add(words, r->holders[i].processor);
+        add(words, r->holders[i].production);
+        add_int(words, (int64_t)r->holders[i].granted);
     }
 }
 
@@ -120,6 +122,12 @@ static void add_limits(struct words *words, const struct store_request *r)
     for (size_t i = 0; i < r->limits.pools_count; i++) {
         add(words, r->limits.pools[i].pool);
         add_int(words, r->limits.pools[i].cap);
+        add(words, r->limits.pools[i].shared ? "1" : "0");
+        add_int(words, (int64_t)r->limits.pools[i].reserved_count);
+        for (size_t n = 0; n < r->limits.pools[i].reserved_count; n++) {
+            add(words, r->limits.pools[i].reserved[n].agent);
+            add_int(words, r->limits.pools[i].reserved[n].seats);
+        }
     }
 }
 
@@ -147,28 +155,29 @@ static void add_arguments(struct words *words, const struct store_request *r)
         add(words, r->session);
         return;
     case STORE_ACQUIRE:
-        add_acquire(words, r);
-        return;
     case STORE_RELEASE:
-        add(words, r->session);
-        add(words, r->request);
-        add_int(words, (int64_t)r->token);
-        add_int(words, r->memo_ms);
+        words->error = -EINVAL; /* they go in batches */
         return;
     case STORE_OPERATOR_RELEASE:
         add_int(words, (int64_t)r->token);
         return;
     case STORE_TICK:
-        add_int(words, r->step_ms);
-        add_int(words, (int64_t)r->steps);
-        add_int(words, r->lease_ms);
-        add_int(words, r->reuse_ms);
+        add_tick(words, r);
         return;
     case STORE_LIST:
         add(words, r->pool);
         return;
     case STORE_EXPLAIN:
         add(words, r->request);
+        return;
+    case STORE_MASTER:
+        add(words, r->demo ? "demo" : "licensed");
+        return;
+    case STORE_USAGE:
+        add_int(words, r->max);
+        return;
+    case STORE_ACKNOWLEDGE:
+        add(words, r->through);
         return;
     }
 }
@@ -179,7 +188,7 @@ int command_write(const struct store_request *request, const char *tenant, struc
     buf_init(&words.body, COMMAND_BYTES_MAX);
     char text[128];
     add(&words, "FCALL");
-    snprintf(text, sizeof(text), LIBRARY "_%s", names[request->verb]);
+    snprintf(text, sizeof(text), ENGENHO_LIBRARY "_%s", names[request->verb]);
     add(&words, text);
     add(&words, "1");
     snprintf(text, sizeof(text), "{%s}", tenant);

@@ -1,5 +1,6 @@
 /*
- * A transition as the command that Redis gets: FCALL engenho1_<verb> 1 {tenant} ..., in RESP. Pure.
+ * A transition as the command that Redis gets: FCALL engenho2_<verb> 1 {tenant} ..., in RESP. Pure.
+ * Acquires and releases go many to a command: batch.h.
  */
 #ifndef ENGENHO_LICENSOR_STORE_COMMAND_H
 #define ENGENHO_LICENSOR_STORE_COMMAND_H
@@ -8,9 +9,13 @@
 #include "common/buf.h"
 #include "licensor/store.h"
 
+/* The function library's name; another layout of keys gets another name, so that both can be
+ * loaded. */
+#define ENGENHO_LIBRARY "engenho2"
+
 /*
- * Append the command to `out`. Returns 0, or -EMSGSIZE or -ENOMEM as buf_append does; then `out`
- * holds a part of it.
+ * Append the command to `out`. Returns 0, -EINVAL for an acquire or release, or -EMSGSIZE or
+ * -ENOMEM as buf_append does; then `out` holds a part of it.
  */
 MUST_CHECK int command_write(const struct store_request *request, const char *tenant,
                              struct buf *out);

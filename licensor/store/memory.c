@@ -59,6 +59,16 @@ static void apply(struct memory *memory, const struct store_request *request,
     case STORE_EXPLAIN:
         memory_explain(memory, request, answer);
         return;
+    case STORE_MASTER:
+        memory->demo = request->demo;
+        answer->word = STORE_DONE;
+        return;
+    case STORE_USAGE:
+        memory_usage(memory, request, answer);
+        return;
+    case STORE_ACKNOWLEDGE:
+        memory_acknowledge(memory, request, answer);
+        return;
     }
 }
 
@@ -110,6 +120,10 @@ void memory_store_free(struct memory *memory)
         free(pool);
     }
     free(memory->handed);
+    for (size_t i = 0; i < memory->records_count; i++) {
+        free(memory->records[i]);
+    }
+    free(memory->records);
     free(memory);
 }
 
@@ -178,7 +192,8 @@ static int check_pool(struct memory *memory, struct pool *pool, bool served, str
     const struct place *place;
     TAILQ_FOREACH (place, &pool->line, next) {
         const struct member *member = place->ask->member;
-        if (place->ask->use != SEAT_HELD || member->productions < memory->productions) {
+        if ((place->ask->use != SEAT_HELD || hold_productions(member) < memory->productions) &&
+            pool_has_room(memory, pool, member->agent)) {
             return error_set(error, -EBADMSG, "pool %s: request %s waits although there is a seat",
                              pool->name, place->ask->request);
         }
@@ -189,9 +204,9 @@ static int check_pool(struct memory *memory, struct pool *pool, bool served, str
 static int check_member(const struct memory *memory, const struct member *member,
                         struct error *error)
 {
-    uint32_t held = 0, waived = 0, hanging = 0;
+    uint32_t requests = 0, hanging = 0, running = 0;
     for (const struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
-        held += seat->use == SEAT_HELD;
+        requests += seat->use == SEAT_HELD ? seat->others + !seat->ended : 0;
         hanging += seat->others;
         if (seat->ended && seat->others == 0) {
             return error_set(error, -EBADMSG, "session %s: L%" PRIu64 " has no execution",
@@ -202,13 +217,15 @@ static int check_member(const struct memory *memory, const struct member *member
                              member->id, seat->token);
         }
     }
-    waived = HASH_COUNT(member->waived);
-    unsigned productions = HASH_CNT(by_production, member->held);
-    if (held != member->productions || productions != held || waived != hanging) {
+    for (const struct holding *holding = member->holdings; holding != NULL;
+         holding = holding->hh.next) {
+        running += holding->requests;
+    }
+    if (requests != running || HASH_COUNT(member->waived) != hanging) {
         return error_set(
             error, -EBADMSG,
-            "session %s: %u held, %u productions counted, %u by production, %u of %u waived",
-            member->id, held, member->productions, productions, waived, hanging);
+            "session %s: %u requests on held seats, %u of productions; %u of %u waived", member->id,
+            requests, running, HASH_COUNT(member->waived), hanging);
     }
     return 0;
 }

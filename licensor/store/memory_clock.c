@@ -9,7 +9,6 @@
 #include "licensor/store/memory_state.h"
 
 #define AWAY_MS 5000
-#define DAY_MS 86400000
 
 /* Add `step` to each deadline, then let none be later than `most`. */
 static void move_lives(struct memory *memory, int64_t step, int64_t most)
@@ -85,33 +84,26 @@ static void reap(struct memory *memory, struct store_answer *answer)
     }
 }
 
-static void forget_old_memos(struct memory *memory)
-{
-    struct memo *memo, *next;
-    HASH_ITER (hh, memory->memos, memo, next) {
-        /* a clock that steps back must still find what lived then */
-        if (memo->dies_ms + DAY_MS < memory->now_ms) {
-            memory_forget_memo(memory, memo);
-        }
-    }
-}
-
 static int orphan_by_pool(const void *a, const void *b)
 {
-    return strcmp(((const struct pool_limit *)a)->pool, ((const struct pool_limit *)b)->pool);
+    return strcmp(((const struct pool_count *)a)->pool, ((const struct pool_count *)b)->pool);
 }
 
 void memory_tick(struct memory *memory, const struct store_request *request,
                  struct store_answer *answer)
 {
     follow_clock(memory, request);
+    memory_turn_memos(memory, request->memo_ms);
     reap(memory, answer);
-    forget_old_memos(memory);
+    memory_count_holders(memory, request);
     for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
         if (pool->listed) {
             pool_purge(memory, pool);
             memory_hand_over(memory, pool);
         }
+    }
+    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
+        memory_close_minute(memory, pool);
     }
     if (answer->orphans_count > 1) {
         qsort(answer->orphans, answer->orphans_count, sizeof(*answer->orphans), orphan_by_pool);
@@ -120,6 +112,7 @@ void memory_tick(struct memory *memory, const struct store_request *request,
     answer->steps = memory->steps;
     answer->recovering = memory_recovering(memory);
     answer->latest_ms = memory->latest_ms;
+    answer->demo = memory->demo;
     answer->alive = HASH_COUNT(memory->members);
     memory_list_pools(memory, "", answer);
 }
@@ -128,8 +121,9 @@ void memory_limits(struct memory *memory, const struct store_request *request,
                    struct store_answer *answer)
 {
     for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
-        pool->licensed = false;
+        pool->licensed = pool->shared = false;
         pool->cap = 0;
+        pool->reserved_count = 0;
     }
     memory->processors = request->limits.keys;
     memory->productions = request->limits.productions;
@@ -137,6 +131,9 @@ void memory_limits(struct memory *memory, const struct store_request *request,
         struct pool *pool = pool_get(memory, request->limits.pools[i].pool);
         pool->licensed = pool->listed = true;
         pool->cap = request->limits.pools[i].cap;
+        pool->shared = request->limits.pools[i].shared;
+        pool->reserved_count = request->limits.pools[i].reserved_count;
+        memcpy(pool->reserved, request->limits.pools[i].reserved, sizeof(pool->reserved));
     }
     for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
         pool->over = pool->used;

@@ -47,8 +47,8 @@ static void list_queue(const struct memory *memory, const struct pool *pool,
     }
 }
 
-static void list_seat(const struct memory *memory, const struct member *member,
-                      const struct seat *seat, struct store_answer *answer)
+static struct store_seat_row *list_seat(const struct memory *memory, const struct member *member,
+                                        const struct seat *seat, struct store_answer *answer)
 {
     struct store_seat_row *row = add_row(answer, "busy");
     snprintf(row->pool, sizeof(row->pool), "%s", seat->pool->name);
@@ -62,6 +62,16 @@ static void list_seat(const struct memory *memory, const struct member *member,
     row->use = seat->use;
     row->since_ms = seat->since_ms;
     row->life_left_ms = seat->life_end_ms > memory->now_ms ? seat->life_end_ms - memory->now_ms : 0;
+    return row;
+}
+
+static void list_waived(const struct memory *memory, const struct member *member,
+                        const struct waived *waived, struct store_answer *answer)
+{
+    struct store_seat_row *row = list_seat(memory, member, waived->seat, answer);
+    snprintf(row->state, sizeof(row->state), "waived");
+    snprintf(row->production, sizeof(row->production), "%s", waived->production);
+    snprintf(row->request, sizeof(row->request), "%s", waived->request);
 }
 
 static void list_ask(const struct member *member, const struct ask *ask,
@@ -90,7 +100,12 @@ static void list_member(const struct memory *memory, const struct member *member
     size_t first = answer->seats_count;
     for (const struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
         if (only[0] == '\0' || strcmp(only, seat->pool->name) == 0) {
-            list_seat(memory, member, seat, answer);
+            (void)list_seat(memory, member, seat, answer);
+        }
+    }
+    for (const struct waived *waived = member->waived; waived != NULL; waived = waived->hh.next) {
+        if (only[0] == '\0' || strcmp(only, waived->seat->pool->name) == 0) {
+            list_waived(memory, member, waived, answer);
         }
     }
     for (const struct ask *ask = member->asks; ask != NULL; ask = ask->hh.next) {
@@ -121,7 +136,7 @@ void memory_list(struct memory *memory, const struct store_request *request,
         snprintf(row->host, sizeof(row->host), "%s", member->host);
         row->pid = member->pid;
         row->slot = member->slot;
-        row->productions = member->productions;
+        row->productions = hold_productions(member);
         row->lease_left_ms = member->lease_end_ms - memory->now_ms;
         list_member(memory, member, request->pool, answer);
     }

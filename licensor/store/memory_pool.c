@@ -68,15 +68,50 @@ void pool_purge(struct memory *memory, struct pool *pool)
     }
 }
 
+uint32_t pool_busy(const struct pool *pool)
+{
+    return pool->used - (uint32_t)pool->queue_count;
+}
+
 bool pool_has_seat(struct memory *memory, struct pool *pool)
 {
     pool_purge(memory, pool);
-    return pool->used < pool->cap || pool->used - pool->queue_count < pool->cap;
+    return pool_busy(pool) < pool->cap;
 }
 
-bool pool_take(struct memory *memory, struct pool *pool, int64_t reuse_ms, struct seat *seat)
+static uint32_t busy_of_agent(const struct memory *memory, const struct pool *pool,
+                              const char *agent)
+{
+    uint32_t busy = 0;
+    for (const struct member *member = memory->members; member != NULL; member = member->hh.next) {
+        const struct seat *seat = strcmp(member->agent, agent) == 0 ? member->seats : NULL;
+        for (; seat != NULL; seat = seat->hh.next) {
+            busy += seat->pool == pool;
+        }
+    }
+    return busy;
+}
+
+bool pool_has_room(struct memory *memory, struct pool *pool, const char *agent)
 {
     if (!pool_has_seat(memory, pool)) {
+        return false;
+    }
+    uint64_t kept = 0;
+    for (size_t i = 0; i < pool->reserved_count; i++) {
+        const struct reservation *reserved = &pool->reserved[i];
+        if (strcmp(reserved->agent, agent) != 0) {
+            uint32_t busy = busy_of_agent(memory, pool, reserved->agent);
+            kept += reserved->seats > busy ? reserved->seats - busy : 0;
+        }
+    }
+    return pool->cap - pool_busy(pool) > kept;
+}
+
+bool pool_take(struct memory *memory, struct pool *pool, const char *agent, int64_t reuse_ms,
+               struct seat *seat)
+{
+    if (!pool_has_room(memory, pool, agent)) {
         return false;
     }
     seat->reused = pool->queue_count > 0;

@@ -42,17 +42,8 @@ void memory_add_seat(struct member *member, struct seat *seat)
 {
     HASH_ADD_KEYPTR(hh, member->seats, seat->request, strlen(seat->request), seat);
     if (seat->use == SEAT_HELD) {
-        HASH_ADD_KEYPTR(by_production, member->held, seat->production, strlen(seat->production),
-                        seat);
-        member->productions++;
+        hold_begin(member, seat, seat->production);
     }
-}
-
-static struct seat *holder_seat(const struct member *member, const char *production)
-{
-    struct seat *seat;
-    HASH_FIND(by_production, member->held, production, strlen(production), seat);
-    return seat;
 }
 
 static void free_seat(struct seat *seat)
@@ -67,21 +58,41 @@ int64_t memory_end_seat(struct memory *memory, struct member *member, struct sea
                         bool may_queue)
 {
     HASH_DEL(member->seats, seat);
-    if (seat->use == SEAT_HELD) {
-        HASH_DELETE(by_production, member->held, seat);
-        member->productions--;
-    }
+    hold_end_all(member, seat);
     int64_t life_left_ms =
         pool_give(memory, seat->pool, seat->number, seat->life_end_ms, may_queue);
     free_seat(seat);
     return life_left_ms;
 }
 
-void memory_forget_waived(struct member *member, struct waived *waived)
+void memory_add_waived(struct member *member, struct seat *seat, const char *request,
+                       const char *production)
+{
+    struct waived *waived = memory_new(1, sizeof(*waived));
+    waived->request = memory_copy_text(request);
+    waived->production = memory_copy_text(production);
+    waived->seat = seat;
+    HASH_ADD_KEYPTR(hh, member->waived, waived->request, strlen(waived->request), waived);
+    seat->others++;
+    if (seat->use == SEAT_HELD) {
+        hold_begin(member, seat, production);
+    }
+}
+
+void memory_end_waived(struct member *member, struct waived *waived)
 {
     HASH_DEL(member->waived, waived);
+    waived->seat->others--;
+    hold_end(member, waived->seat, waived->production);
     free(waived->request);
+    free(waived->production);
     free(waived);
+}
+
+void memory_end_own(struct member *member, struct seat *seat)
+{
+    seat->ended = true;
+    hold_end(member, seat, seat->production);
 }
 
 void memory_leave_line(struct ask *ask)
@@ -111,33 +122,32 @@ static struct seat *grant_seat(struct memory *memory, struct member *member, con
     snprintf(seat->requested, sizeof(seat->requested), "%s", ask->pools[0]->name);
     seat->token = memory_next_op(memory);
     seat->since_ms = memory->now_ms;
+    seat->shared = pool->shared && ask->use == SEAT_HELD;
     memory_add_seat(member, seat);
+    struct usage_record *minute = usage_of(memory, pool);
     if (seat->reused) {
         pool->totals.reused++;
+        minute->reused++;
     } else {
         pool->totals.granted++;
+        minute->granted++;
     }
     if (pool != ask->pools[0]) {
         pool->totals.escalated++;
+        minute->escalated++;
     }
-    uint32_t busy = pool->used - (uint32_t)pool->queue_count;
-    if (busy > pool->totals.peak) {
-        pool->totals.peak = busy;
-    }
+    usage_peak(memory, pool);
     return seat;
 }
 
-static void waive(struct memory *memory, struct member *member, const char *request,
+static void waive(struct memory *memory, struct member *member, const struct ask *ask,
                   struct seat *seat, struct store_grant *ret_grant)
 {
-    struct waived *waived = memory_new(1, sizeof(*waived));
-    waived->request = memory_copy_text(request);
-    waived->seat = seat;
-    HASH_ADD_KEYPTR(hh, member->waived, waived->request, strlen(waived->request), waived);
-    seat->others++;
+    memory_add_waived(member, seat, ask->request, ask->production);
     memory_next_op(memory);
     seat->pool->totals.waived++;
-    memory_grant_of(memory, member, request, seat, ret_grant);
+    usage_of(memory, seat->pool)->waived++;
+    memory_grant_of(memory, member, ask->request, seat, ret_grant);
     ret_grant->waived = true;
 }
 
@@ -151,29 +161,42 @@ static struct store_grant *hand(struct memory *memory)
     return &memory->handed[memory->handed_count++];
 }
 
-/* Serve one that waits, if it may run. Returns whether it left the line. */
-static bool serve(struct memory *memory, struct ask *ask, struct pool *pool)
+/* Who stood in line has a seat. */
+static void count_wait(struct memory *memory, struct pool *pool, const struct ask *ask)
+{
+    struct usage_record *minute = usage_of(memory, pool);
+    minute->waited++;
+    if (memory->now_ms > ask->since_ms) {
+        minute->wait_ms += (uint64_t)(memory->now_ms - ask->since_ms);
+    }
+}
+
+/* Serve one that waits, if it may run. */
+static void serve(struct memory *memory, struct ask *ask, struct pool *pool)
 {
     struct member *member = ask->member;
+    struct seat *base = NULL;
     if (ask->use == SEAT_HELD) {
-        struct seat *base = holder_seat(member, ask->production);
-        if (base != NULL) {
-            waive(memory, member, ask->request, base, hand(memory));
-            memory_leave_line(ask);
-            return true;
+        base = hold_of_production(member, ask->production);
+        if (base == NULL && hold_productions(member) >= memory->productions) {
+            return;
         }
-        if (member->productions >= memory->productions) {
-            return false;
+        if (base == NULL && pool->shared) {
+            base = hold_of_pool(member, pool);
         }
     }
-    struct seat taken = {0};
-    if (!pool_take(memory, pool, ask->reuse_ms, &taken)) {
-        return false;
+    if (base != NULL) {
+        waive(memory, member, ask, base, hand(memory));
+    } else {
+        struct seat taken = {0};
+        if (!pool_take(memory, pool, member->agent, ask->reuse_ms, &taken)) {
+            return;
+        }
+        const struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
+        memory_grant_of(memory, member, seat->request, seat, hand(memory));
     }
-    struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
-    memory_grant_of(memory, member, seat->request, seat, hand(memory));
+    count_wait(memory, pool, ask);
     memory_leave_line(ask);
-    return true;
 }
 
 void memory_hand_over(struct memory *memory, struct pool *pool)
@@ -184,7 +207,7 @@ void memory_hand_over(struct memory *memory, struct pool *pool)
     struct place *place = TAILQ_FIRST(&pool->line);
     while (place != NULL && pool_has_seat(memory, pool)) {
         struct place *next = TAILQ_NEXT(place, next);
-        (void)serve(memory, place->ask, pool);
+        serve(memory, place->ask, pool);
         place = next;
     }
 }
@@ -196,42 +219,6 @@ void memory_hand_over_all(struct memory *memory)
             memory_hand_over(memory, pool);
         }
     }
-}
-
-/* Memos ---------------------------------------------------------------------------------------- */
-
-void memory_forget_memo(struct memory *memory, struct memo *memo)
-{
-    HASH_DEL(memory->memos, memo);
-    free(memo->request);
-    free(memo);
-}
-
-struct memo *memory_memo(struct memory *memory, const char *request)
-{
-    struct memo *memo;
-    HASH_FIND_STR(memory->memos, request, memo);
-    if (memo != NULL && memory->now_ms > memo->dies_ms) {
-        memory_forget_memo(memory, memo);
-        memo = NULL;
-    }
-    return memo;
-}
-
-static struct memo *remember(struct memory *memory, const char *session, const char *request,
-                             int64_t memo_ms)
-{
-    struct memo *memo = memory_memo(memory, request);
-    if (memo != NULL) {
-        memory_forget_memo(memory, memo);
-    }
-    memo = memory_new(1, sizeof(*memo));
-    memo->request = memory_copy_text(request);
-    snprintf(memo->session, sizeof(memo->session), "%s", session);
-    memo->at_ms = memory->now_ms;
-    memo->dies_ms = memory->now_ms + memo_ms;
-    HASH_ADD_KEYPTR(hh, memory->memos, memo->request, strlen(memo->request), memo);
-    return memo;
 }
 
 /* Asking --------------------------------------------------------------------------------------- */
@@ -311,9 +298,14 @@ static void refuse_and_remember(struct memory *memory, const struct store_reques
     memory_refuse(answer, reason);
     memory_next_op(memory);
     if (reason != STORE_UNKNOWN_POOL) {
-        pool_get(memory, request->ask.pools[0])->totals.refused++;
+        struct pool *pool = pool_get(memory, request->ask.pools[0]);
+        struct usage_record *minute = usage_of(memory, pool);
+        pool->totals.refused++;
+        minute->refused_pool += reason == STORE_POOL_LIMIT;
+        minute->refused_edition += reason == STORE_EDITION_LIMIT;
+        minute->refused_line += reason == STORE_LINE_FULL;
     }
-    struct memo *memo = remember(memory, request->session, request->request, request->memo_ms);
+    struct memo *memo = memory_remember(memory, request);
     memo->reason = reason;
     memcpy(memo->full, answer->full, sizeof(memo->full));
     memo->full_count = answer->full_count;
@@ -352,25 +344,27 @@ static void stand_in_line(struct memory *memory, struct member *member, const st
     HASH_ADD_KEYPTR(hh, member->asks, ask->request, strlen(ask->request), ask);
 }
 
-/* Waived, or a seat of the first pool of the chain that has one. Returns whether it was granted. */
-static bool try_chain(struct memory *memory, struct member *member, const struct ask *ask,
-                      struct store_answer *answer)
+/*
+ * The seat that the asker's productions share in the pool, or one of it. Returns whether it was
+ * granted.
+ */
+static bool try_pool(struct memory *memory, struct member *member, const struct ask *ask,
+                     struct pool *pool, struct store_answer *answer)
 {
-    for (size_t i = 0; i < ask->pools_count; i++) {
-        memory_hand_over(memory, ask->pools[i]);
+    struct seat *base = pool->shared && ask->use == SEAT_HELD ? hold_of_pool(member, pool) : NULL;
+    struct seat taken = {0};
+    if (base != NULL) {
+        waive(memory, member, ask, base, &answer->grant);
+    } else if (pool_take(memory, pool, member->agent, ask->reuse_ms, &taken)) {
+        const struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
+        memory_grant_of(memory, member, seat->request, seat, &answer->grant);
+    } else {
+        fill_full(answer, pool->name, pool_busy(pool), pool->cap);
+        return false;
     }
-    for (size_t i = 0; i < ask->pools_count; i++) {
-        struct seat taken = {0};
-        if (pool_take(memory, ask->pools[i], ask->reuse_ms, &taken)) {
-            struct seat *seat = grant_seat(memory, member, ask, ask->pools[i], &taken);
-            answer->word = STORE_GRANTED;
-            answer->full_count = 0;
-            memory_grant_of(memory, member, seat->request, seat, &answer->grant);
-            return true;
-        }
-        fill_full(answer, ask->pools[i]->name, ask->pools[i]->used, ask->pools[i]->cap);
-    }
-    return false;
+    answer->word = STORE_GRANTED;
+    answer->full_count = 0;
+    return true;
 }
 
 /*
@@ -396,7 +390,9 @@ static void notify(struct memory *memory, const struct store_request *request, b
                    struct store_answer *answer)
 {
     if (licensed) {
-        pool_get(memory, request->ask.pools[0])->totals.notified++;
+        struct pool *pool = pool_get(memory, request->ask.pools[0]);
+        pool->totals.notified++;
+        usage_of(memory, pool)->notified++;
     }
     memory_next_op(memory);
     answer->word = STORE_GRANTED;
@@ -408,25 +404,36 @@ static void notify(struct memory *memory, const struct store_request *request, b
     snprintf(answer->grant.requested, sizeof(answer->grant.requested), "%s", request->ask.pools[0]);
 }
 
-/* Whether it is granted; else `ret_reason` says why not. */
+/*
+ * Waived, or a seat of the first pool of the chain that has one. Returns whether it is granted;
+ * else `ret_reason` says why not.
+ */
 static bool try_all(struct memory *memory, struct member *member, const struct ask *ask,
                     struct store_answer *answer, enum store_reason *ret_reason)
 {
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        memory_hand_over(memory, ask->pools[i]);
+    }
     if (ask->use == SEAT_HELD) {
-        struct seat *base = holder_seat(member, ask->production);
+        struct seat *base = hold_of_production(member, ask->production);
         if (base != NULL) {
             answer->word = STORE_GRANTED;
-            waive(memory, member, ask->request, base, &answer->grant);
+            waive(memory, member, ask, base, &answer->grant);
             return true;
         }
-        if (member->productions >= memory->productions) {
-            fill_full(answer, "", member->productions, memory->productions);
+        if (hold_productions(member) >= memory->productions) {
+            fill_full(answer, "", hold_productions(member), memory->productions);
             *ret_reason = STORE_EDITION_LIMIT;
             return false;
         }
     }
     *ret_reason = STORE_POOL_LIMIT;
-    return try_chain(memory, member, ask, answer);
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        if (try_pool(memory, member, ask, ask->pools[i], answer)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void memory_acquire(struct memory *memory, const struct store_request *request,
@@ -515,6 +522,34 @@ static int64_t seat_over(struct memory *memory, struct member *member, struct se
     return life_left_ms;
 }
 
+/* What the answer to the release of one request of a seat is remembered by. */
+static struct memo memo_of(const struct memory *memory, const struct member *member,
+                           const struct seat *seat, const struct store_request *request)
+{
+    struct memo memo = {.has_seat = true,
+                        .since_ms = seat->since_ms,
+                        .held_ms = memory->now_ms - seat->since_ms,
+                        .used = seat->used,
+                        .cap = seat->cap};
+    memory_grant_of(memory, member, request->request, seat, &memo.grant);
+    memo.grant.life_left_ms = seat->life_end_ms;
+    return memo;
+}
+
+static void keep_memo(struct memory *memory, const struct store_request *request,
+                      const struct memo *memo)
+{
+    struct memo *kept = memory_remember(memory, request);
+    kept->has_seat = true;
+    kept->grant = memo->grant;
+    kept->waived = memo->waived;
+    kept->since_ms = memo->since_ms;
+    kept->life_left_ms = memo->life_left_ms;
+    kept->held_ms = memo->held_ms;
+    kept->used = memo->used;
+    kept->cap = memo->cap;
+}
+
 static void release_seat(struct memory *memory, struct member *member,
                          const struct store_request *request, struct store_answer *answer)
 {
@@ -525,43 +560,24 @@ static void release_seat(struct memory *memory, struct member *member,
         HASH_FIND_STR(member->waived, request->request, waived);
         seat = waived != NULL ? waived->seat : NULL;
     }
-    if (seat == NULL) {
+    if (seat == NULL || seat->token != request->token || (waived == NULL && seat->ended)) {
         release_unknown(memory, request, answer);
         return;
     }
-    if (seat->token != request->token || (waived == NULL && seat->ended)) {
-        release_unknown(memory, request, answer);
-        return;
-    }
+    struct memo memo = memo_of(memory, member, seat, request);
+    memo.waived = waived != NULL;
     if (waived != NULL) {
-        memory_forget_waived(member, waived);
-        seat->others--;
+        memory_end_waived(member, waived);
     } else {
-        seat->ended = true;
+        memory_end_own(member, seat);
     }
-    struct memo memo = {.has_seat = true,
-                        .waived = waived != NULL,
-                        .since_ms = seat->since_ms,
-                        .held_ms = memory->now_ms - seat->since_ms,
-                        .used = seat->used,
-                        .cap = seat->cap};
-    memory_grant_of(memory, member, request->request, seat, &memo.grant);
-    memo.grant.life_left_ms = seat->life_end_ms;
     if (seat->ended && seat->others == 0) {
         memo.life_left_ms = seat_over(memory, member, seat, answer);
     } else {
         memory_next_op(memory);
     }
     released(answer, memo.life_left_ms, memo.grant.pool, memo.held_ms);
-    struct memo *kept = remember(memory, request->session, request->request, request->memo_ms);
-    kept->has_seat = true;
-    kept->grant = memo.grant;
-    kept->waived = memo.waived;
-    kept->since_ms = memo.since_ms;
-    kept->life_left_ms = memo.life_left_ms;
-    kept->held_ms = memo.held_ms;
-    kept->used = memo.used;
-    kept->cap = memo.cap;
+    keep_memo(memory, request, &memo);
 }
 
 void memory_release(struct memory *memory, const struct store_request *request,
@@ -609,7 +625,7 @@ void memory_operator_release(struct memory *memory, const struct store_request *
     struct waived *waived, *next;
     HASH_ITER (hh, member->waived, waived, next) {
         if (waived->seat == seat) {
-            memory_forget_waived(member, waived);
+            memory_end_waived(member, waived);
         }
     }
     released(answer, 0, seat->pool->name, memory->now_ms - seat->since_ms);

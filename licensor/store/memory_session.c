@@ -54,15 +54,15 @@ static void count_orphan(struct store_answer *orphans, const struct pool *pool)
 {
     for (size_t i = 0; i < orphans->orphans_count; i++) {
         if (strcmp(orphans->orphans[i].pool, pool->name) == 0) {
-            orphans->orphans[i].cap++;
+            orphans->orphans[i].seats++;
             return;
         }
     }
     orphans->orphans =
         memory_resize(orphans->orphans, orphans->orphans_count + 1, sizeof(*orphans->orphans));
-    struct pool_limit *row = &orphans->orphans[orphans->orphans_count++];
+    struct pool_count *row = &orphans->orphans[orphans->orphans_count++];
     snprintf(row->pool, sizeof(row->pool), "%s", pool->name);
-    row->cap = 1;
+    row->seats = 1;
 }
 
 static void forget_everything(struct memory *memory, struct member *member,
@@ -70,7 +70,7 @@ static void forget_everything(struct memory *memory, struct member *member,
 {
     struct waived *waived, *next_waived;
     HASH_ITER (hh, member->waived, waived, next_waived) {
-        memory_forget_waived(member, waived);
+        memory_end_waived(member, waived);
     }
     struct seat *seat, *next_seat;
     HASH_ITER (hh, member->seats, seat, next_seat) {
@@ -166,8 +166,11 @@ static void claim_seat(struct memory *memory, struct member *member,
     seat->request = memory_copy_text(claim->request);
     seat->production = memory_copy_text(claim->production);
     seat->user = memory_copy_text("");
-    seat->use = claim->use;
+    bool is_second =
+        claim->use == SEAT_HELD && hold_of_production(member, claim->production) != NULL;
+    seat->use = is_second ? SEAT_REQUEST : claim->use;
     seat->pool = pool;
+    seat->shared = pool->shared && seat->use == SEAT_HELD && hold_of_pool(member, pool) == NULL;
     snprintf(seat->requested, sizeof(seat->requested), "%s", claim->pool);
     seat->number = claim->number;
     seat->token = claim->token;
@@ -181,15 +184,14 @@ static void reconcile_seats(struct memory *memory, struct member *member,
     struct waived *waived, *next_waived;
     HASH_ITER (hh, member->waived, waived, next_waived) {
         if (claim_of(request, waived->request) == NULL) {
-            waived->seat->others--;
-            memory_forget_waived(member, waived);
+            memory_end_waived(member, waived);
         }
     }
     struct seat *seat, *next_seat;
     HASH_ITER (hh, member->seats, seat, next_seat) {
         const struct store_claim *claim = claim_of(request, seat->request);
-        if (claim == NULL || claim->token != seat->token) {
-            seat->ended = true;
+        if (!seat->ended && (claim == NULL || claim->token != seat->token)) {
+            memory_end_own(member, seat);
         }
         if (seat->ended && seat->others == 0) {
             memory_end_seat(memory, member, seat, false);
@@ -203,14 +205,35 @@ static void reconcile_seats(struct memory *memory, struct member *member,
     }
 }
 
-static bool has_token(const struct member *member, uint64_t token)
+static struct seat *seat_of_token(const struct member *member, uint64_t token)
 {
-    for (const struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
+    for (struct seat *seat = member->seats; seat != NULL; seat = seat->hh.next) {
         if (seat->token == token) {
-            return true;
+            return seat;
         }
     }
-    return false;
+    return NULL;
+}
+
+static bool is_known(const struct member *member, const char *request)
+{
+    struct seat *seat;
+    struct waived *waived;
+    struct ask *ask;
+    HASH_FIND_STR(member->seats, request, seat);
+    HASH_FIND_STR(member->waived, request, waived);
+    HASH_FIND_STR(member->asks, request, ask);
+    return seat != NULL || waived != NULL || ask != NULL;
+}
+
+static void lose(struct store_answer *answer, uint64_t token)
+{
+    for (size_t i = 0; i < answer->lost_count; i++) {
+        if (answer->lost[i] == token) {
+            return;
+        }
+    }
+    answer->lost[answer->lost_count++] = token;
 }
 
 /*
@@ -229,13 +252,13 @@ static void settle_claims(struct memory *memory, struct member *member,
     qsort(claims, count, sizeof(*claims), by_request);
     answer->lost = memory_new(count + 1, sizeof(*answer->lost));
     for (size_t i = 0; i < count; i++) {
-        if (member != NULL && has_token(member, claims[i].token)) {
-            continue;
-        }
-        if (believe) {
+        struct seat *seat = seat_of_token(member, claims[i].token);
+        if (believe && seat == NULL) {
             claim_seat(memory, member, &claims[i]);
-        } else {
-            answer->lost[answer->lost_count++] = claims[i].token;
+        } else if (believe && !is_known(member, claims[i].request)) {
+            memory_add_waived(member, seat, claims[i].request, claims[i].production);
+        } else if (seat == NULL) {
+            lose(answer, claims[i].token);
         }
     }
     free(claims);
@@ -350,6 +373,9 @@ void memory_heartbeat(struct memory *memory, const struct store_request *request
         struct pool *pool = pool_find(memory, request->waived.pools[i]);
         if (pool != NULL && pool->licensed) {
             pool->totals.waived += request->waived.counts[i];
+            struct usage_record *minute = usage_of(memory, pool);
+            minute->waived += request->waived.counts[i];
+            minute->overrun += request->waived.overruns != NULL ? request->waived.overruns[i] : 0;
         }
     }
     answer->word = STORE_ALIVE;

@@ -24,11 +24,21 @@ struct queued {
     int64_t life_end_ms;
 };
 
+/* What is counted of a pool until its minute is closed. */
+struct minute {
+    int64_t opened_ms; /* 0: not open */
+    int64_t last;      /* minute of the newest record */
+    struct usage_record counts;
+};
+
 struct pool {
     char name[POOL_BYTES_MAX + 1];
     bool listed; /* it ever had a seat, a line or a limit */
     bool licensed;
     uint32_t cap;
+    bool shared; /* all productions of a session share a seat */
+    struct reservation reserved[RESERVATIONS_MAX];
+    size_t reserved_count;
     uint32_t used; /* busy and queued */
     /* how far `used` may be above the cap: it was lowered, or workers claimed what they hold */
     uint32_t over;
@@ -39,6 +49,7 @@ struct pool {
     struct line line; /* by arrival */
     uint32_t line_count;
     struct store_pool_row totals; /* only peak and the counters */
+    struct minute minute;
     UT_hash_handle hh;
 };
 
@@ -54,13 +65,22 @@ struct seat {
     bool reused;
     uint32_t others;    /* waived requests that hang on it */
     bool ended;         /* its own request is over */
+    bool shared;        /* by all productions of its session */
     uint32_t used, cap; /* of the pool, right after it was granted */
-    UT_hash_handle hh, by_production;
+    UT_hash_handle hh;
+};
+
+/* A production that runs on a held seat, with how many requests. */
+struct holding {
+    char *production;
+    struct seat *seat;
+    uint32_t requests;
+    UT_hash_handle hh;
 };
 
 /* A waived request. */
 struct waived {
-    char *request;
+    char *request, *production;
     struct seat *seat;
     UT_hash_handle hh;
 };
@@ -85,10 +105,9 @@ struct member {
     int32_t pid;
     uint32_t slot;
     int64_t beat_ms, lease_end_ms;
-    uint64_t claimed;     /* the recovery it took part in */
-    uint32_t productions; /* running */
-    struct seat *seats;   /* by request */
-    struct seat *held;    /* those that are held, by production */
+    uint64_t claimed;         /* the recovery it took part in */
+    struct seat *seats;       /* by request */
+    struct holding *holdings; /* productions that run */
     struct waived *waived;
     struct ask *asks;
     UT_hash_handle hh;
@@ -98,7 +117,8 @@ struct member {
 struct memo {
     char *request;
     char session[SESSION_BYTES_MAX + 1];
-    int64_t at_ms, dies_ms; /* it still lives in the millisecond dies_ms */
+    int64_t at_ms, dies_ms; /* it still lives in the millisecond dies_ms, */
+    uint64_t generation;    /* and while this is the newest or the one before it */
     bool has_seat;
     struct store_grant grant; /* life_left_ms is the end of life */
     bool waived;
@@ -119,6 +139,11 @@ struct memory {
     struct pool *pools;
     struct member *members;
     struct memo *memos;
+    uint64_t memo_generation;
+    int64_t memo_since_ms;         /* of the generation */
+    bool demo;                     /* the Master is in demo */
+    struct usage_record **records; /* of closed minutes, by minute and pool */
+    size_t records_count;
     int64_t recover_ms; /* no new grants before it */
     uint64_t epoch;     /* recoveries */
     bool ticked;
@@ -133,15 +158,19 @@ struct pool *pool_find(struct memory *memory, const char *name);
 struct pool *pool_get(struct memory *memory, const char *name); /* made when new */
 void pool_purge(struct memory *memory, struct pool *pool);
 /*
- * Consume or re-use a seat. Returns whether there was one; then number, life_end_ms, reused, used
- * and cap of `seat` are set.
+ * Consume or re-use a seat for somebody of this agent. Returns whether there was one; then number,
+ * life_end_ms, reused, used and cap of `seat` are set.
  */
-MUST_CHECK bool pool_take(struct memory *memory, struct pool *pool, int64_t reuse_ms,
-                          struct seat *seat);
+MUST_CHECK bool pool_take(struct memory *memory, struct pool *pool, const char *agent,
+                          int64_t reuse_ms, struct seat *seat);
 /* Give a seat back; returns the life left in ms, 0: gone. */
 int64_t pool_give(struct memory *memory, struct pool *pool, uint64_t number, int64_t life_end_ms,
                   bool may_queue);
+/* Whether any seat is free, whoever may have it. */
 bool pool_has_seat(struct memory *memory, struct pool *pool);
+/* Whether one is free that this agent may take: others' reservations are left alone. */
+bool pool_has_room(struct memory *memory, struct pool *pool, const char *agent);
+uint32_t pool_busy(const struct pool *pool);
 /* Take a number out of the queue. Returns whether it was there. */
 bool pool_unqueue(struct pool *pool, uint64_t number);
 void pool_sort_queue(struct pool *pool);
@@ -162,14 +191,48 @@ int64_t memory_end_seat(struct memory *memory, struct member *member, struct sea
                         bool may_queue);
 void memory_leave_line(struct ask *ask);
 void memory_add_seat(struct member *member, struct seat *seat);
-void memory_forget_waived(struct member *member, struct waived *waived);
+/* A request hangs on the seat from now on; it is not counted anywhere. */
+void memory_add_waived(struct member *member, struct seat *seat, const char *request,
+                       const char *production);
+/* It is over, and its production as far as it was its last request. */
+void memory_end_waived(struct member *member, struct waived *waived);
+/* The request that took the seat is over. */
+void memory_end_own(struct member *member, struct seat *seat);
 bool memory_recovering(const struct memory *memory);
 uint64_t memory_next_op(struct memory *memory);
 void memory_refuse(struct store_answer *answer, enum store_reason reason);
 void memory_grant_of(const struct memory *memory, const struct member *member, const char *request,
                      const struct seat *seat, struct store_grant *ret_grant);
+
+/* memory_hold.c */
+/* Who has the seat that this production would share; NULL: nobody. */
+struct seat *hold_of_production(const struct member *member, const char *production);
+struct seat *hold_of_pool(const struct member *member, const struct pool *pool);
+uint32_t hold_productions(const struct member *member);
+void hold_begin(struct member *member, struct seat *seat, const char *production);
+void hold_end(struct member *member, const struct seat *seat, const char *production);
+/* No production runs on the seat any more. */
+void hold_end_all(struct member *member, const struct seat *seat);
+
+/* memory_memo.c */
 struct memo *memory_memo(struct memory *memory, const char *request);
+/* A new one; what the request had is forgotten. */
+struct memo *memory_remember(struct memory *memory, const struct store_request *request);
 void memory_forget_memo(struct memory *memory, struct memo *memo);
+/* A generation begins once the newest is `memo_ms` old. */
+void memory_turn_memos(struct memory *memory, int64_t memo_ms);
+
+/* memory_usage.c */
+/* The counters of the pool's minute; open from now on. */
+struct usage_record *usage_of(struct memory *memory, struct pool *pool);
+void usage_peak(struct memory *memory, struct pool *pool);
+void memory_count_holders(struct memory *memory, const struct store_request *request);
+/* Close the pool's minute when it is over. */
+void memory_close_minute(struct memory *memory, struct pool *pool);
+void memory_usage(struct memory *memory, const struct store_request *request,
+                  struct store_answer *answer);
+void memory_acknowledge(struct memory *memory, const struct store_request *request,
+                        struct store_answer *answer);
 
 /* memory_session.c */
 struct member *memory_member(const struct memory *memory, const char *session);

@@ -26,17 +26,27 @@
 
 #define COMMAND_BYTES_MAX (8 * 1024 * 1024)
 #define BACKOFF_US_MIN 100000
-#define BATCH_MAX 512
 #define SILENT_MAX 3 /* looks of the watch, two in each time-out */
 
 /* One transition from submit to answer. */
-struct pending {
-    struct redis *redis;
+struct transition {
     enum store_verb verb;
     store_done done;
     void *context;
     int64_t since_mono_us;
-    struct buf command;
+    /* acquire and release: the answers of a batch do not repeat them */
+    char session[SESSION_BYTES_MAX + 1], request[REQUEST_BYTES_MAX + 1];
+    STAILQ_ENTRY(transition) next;
+};
+STAILQ_HEAD(transitions, transition);
+
+/* One command, with the transitions that it carries: one, or a batch. */
+struct pending {
+    struct redis *redis;
+    struct buf command; /* empty: the batch that is being collected */
+    struct transitions transitions;
+    size_t count;
+    bool is_batch;
     STAILQ_ENTRY(pending) next;
 };
 
@@ -48,27 +58,76 @@ static void answer_error(store_done done, void *context)
     done(context, &answer);
 }
 
+static struct pending *pending_new(struct redis *redis)
+{
+    struct pending *pending = memory_new(1, sizeof(*pending));
+    pending->redis = redis;
+    STAILQ_INIT(&pending->transitions);
+    buf_init(&pending->command, COMMAND_BYTES_MAX);
+    STAILQ_INSERT_TAIL(&redis->queue, pending, next);
+    return pending;
+}
+
+static void add_transition(struct pending *pending, const struct store_request *request,
+                           store_done done, void *context)
+{
+    struct transition *transition = memory_new(1, sizeof(*transition));
+    transition->verb = request->verb;
+    transition->done = done;
+    transition->context = context;
+    transition->since_mono_us = clock_mono_us();
+    if (pending->is_batch) {
+        snprintf(transition->session, sizeof(transition->session), "%s", request->session);
+        snprintf(transition->request, sizeof(transition->request), "%s", request->request);
+    }
+    STAILQ_INSERT_TAIL(&pending->transitions, transition, next);
+    pending->count++;
+    pending->redis->queued++;
+}
+
 static void pending_free(struct pending *pending)
 {
     buf_release(&pending->command);
     free(pending);
 }
 
+static struct transition *first_transition(struct pending *pending)
+{
+    struct transition *transition = STAILQ_FIRST(&pending->transitions);
+    if (transition != NULL) {
+        STAILQ_REMOVE_HEAD(&pending->transitions, next);
+    }
+    return transition;
+}
+
+/* Answer what is left of it with an error. */
 static void pending_fail(struct pending *pending)
 {
-    pending->redis->callbacks.measured(pending->redis->context, command_name(pending->verb), 0,
-                                       true);
-    answer_error(pending->done, pending->context);
+    struct transition *transition;
+    while ((transition = first_transition(pending)) != NULL) {
+        pending->redis->callbacks.measured(pending->redis->context, command_name(transition->verb),
+                                           0, true);
+        answer_error(transition->done, transition->context);
+        free(transition);
+    }
     pending_free(pending);
+}
+
+static struct pending *first_pending(struct redis *redis)
+{
+    struct pending *pending = STAILQ_FIRST(&redis->queue);
+    STAILQ_REMOVE_HEAD(&redis->queue, next);
+    redis->queued -= pending->count;
+    return pending;
 }
 
 static void fail_queue(struct redis *redis)
 {
-    struct pending *pending;
-    while ((pending = STAILQ_FIRST(&redis->queue)) != NULL) {
-        STAILQ_REMOVE_HEAD(&redis->queue, next);
-        redis->queued--;
-        pending_fail(pending);
+    redis->collecting = NULL;
+    batch_release(&redis->requests);
+    batch_init(&redis->requests);
+    while (!STAILQ_EMPTY(&redis->queue)) {
+        pending_fail(first_pending(redis));
     }
 }
 
@@ -105,30 +164,56 @@ void redis_drop(struct redis *redis, bool unsafe, const char *reason)
     }
 }
 
+static void answered(struct redis *redis, struct transition *transition,
+                     const struct store_answer *answer)
+{
+    double seconds = (double)(clock_mono_us() - transition->since_mono_us) / (double)SECOND_US;
+    redis_saw_op(redis, answer->op);
+    redis->callbacks.measured(redis->context, command_name(transition->verb), seconds, false);
+    transition->done(transition->context, answer);
+    free(transition);
+}
+
+/* Answer its transitions. Returns 0, or -EPROTO; then those that have no answer are left. */
+static int answer_all(struct pending *pending, const redisReply *reply)
+{
+    struct reply_batch batch;
+    int rc = pending->is_batch ? reply_batch_open(reply, &batch) : 0;
+    while (rc == 0 && !STAILQ_EMPTY(&pending->transitions)) {
+        struct transition *transition = STAILQ_FIRST(&pending->transitions);
+        struct store_answer answer;
+        rc = pending->is_batch
+                 ? reply_batch_next(&batch, transition->session, transition->request, &answer)
+                 : reply_read(reply, &answer);
+        if (rc == 0) {
+            STAILQ_REMOVE_HEAD(&pending->transitions, next);
+            answered(pending->redis, transition, &answer);
+        }
+        store_answer_release(&answer);
+    }
+    return rc;
+}
+
 static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
 {
     (void)ac;
     redisReply *reply = data;
     struct pending *pending = privdata;
     struct redis *redis = pending->redis;
-    redis->in_flight--;
+    redis->in_flight -= pending->count;
     redis->answers++;
     if (reply == NULL) {
         pending_fail(pending);
         return;
     }
-    struct store_answer answer;
-    double seconds = (double)(clock_mono_us() - pending->since_mono_us) / (double)SECOND_US;
-    if (reply_read(reply, &answer) == 0) {
-        redis_saw_op(redis, answer.op);
-        redis->callbacks.measured(redis->context, command_name(pending->verb), seconds, false);
-        pending->done(pending->context, &answer);
+    if (answer_all(pending, reply) == 0) {
         pending_free(pending);
     } else {
         /* READONLY after a fail-over, a function that is gone, a full disk: start afresh, which
          * checks and loads again. */
         char reason[200];
-        snprintf(reason, sizeof(reason), "redis answered %s: %s", command_name(pending->verb),
+        snprintf(reason, sizeof(reason), "redis answered %s: %s",
+                 command_name(STAILQ_FIRST(&pending->transitions)->verb),
                  reply->type == REDIS_REPLY_ERROR ? reply->str
                                                   : "something that is no answer of its functions");
         pending_fail(pending);
@@ -136,23 +221,34 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
             redis_drop(redis, false, reason);
         }
     }
-    store_answer_release(&answer);
     if (redis->in_flight == 0) {
         flush(redis);
     }
 }
 
+/* What was collected becomes a command; nothing is added to it any more. */
+static void close_batch(struct redis *redis)
+{
+    struct pending *pending = redis->collecting;
+    redis->collecting = NULL;
+    if (pending != NULL &&
+        batch_write(&redis->requests, redis->options.tenant, &pending->command) != 0) {
+        STAILQ_REMOVE(&redis->queue, pending, pending, next);
+        redis->queued -= pending->count;
+        pending_fail(pending);
+    }
+}
+
 static void flush(struct redis *redis)
 {
-    struct pending *pending;
-    while (redis->state == REDIS_UP && (pending = STAILQ_FIRST(&redis->queue)) != NULL) {
-        STAILQ_REMOVE_HEAD(&redis->queue, next);
-        redis->queued--;
-        redis->in_flight++;
+    close_batch(redis);
+    while (redis->state == REDIS_UP && !STAILQ_EMPTY(&redis->queue)) {
+        struct pending *pending = first_pending(redis);
+        redis->in_flight += pending->count;
         if (redisAsyncFormattedCommand(redis->commands, on_reply, pending,
                                        (const char *)pending->command.data,
                                        pending->command.length) != REDIS_OK) {
-            redis->in_flight--;
+            redis->in_flight -= pending->count;
             pending_fail(pending);
         }
     }
@@ -170,9 +266,48 @@ static struct redis *of_store(struct store *store)
     return (struct redis *)((char *)store - offsetof(struct redis, store));
 }
 
+/* Add it to the batch that is being collected, or begin another. Returns 0, or why it can't be. */
+static int collect(struct redis *redis, const struct store_request *request, store_done done,
+                   void *context)
+{
+    int rc = batch_add(&redis->requests, request);
+    if (rc == -EAGAIN) {
+        close_batch(redis);
+        rc = batch_add(&redis->requests, request);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (redis->collecting == NULL) {
+        redis->collecting = pending_new(redis);
+        redis->collecting->is_batch = true;
+    }
+    add_transition(redis->collecting, request, done, context);
+    return 0;
+}
+
+/* A command of its own; what was collected goes before it. */
+static int enqueue(struct redis *redis, const struct store_request *request, store_done done,
+                   void *context)
+{
+    struct buf command;
+    buf_init(&command, COMMAND_BYTES_MAX);
+    int rc = command_write(request, redis->options.tenant, &command);
+    if (rc != 0) {
+        buf_release(&command);
+        return rc;
+    }
+    close_batch(redis);
+    struct pending *pending = pending_new(redis);
+    pending->command = command;
+    add_transition(pending, request, done, context);
+    return 0;
+}
+
 /*
  * The first of an idle moment goes out at once; what comes while others are on their way is
- * collected until they are answered or batch_us are over, and goes out as one pipeline.
+ * collected until they are answered or batch_us are over. Acquires and releases that follow each
+ * other are one command, and all commands go out as one pipeline.
  */
 static void submit(struct store *store, const struct store_request *request, store_done done,
                    void *context)
@@ -182,20 +317,15 @@ static void submit(struct store *store, const struct store_request *request, sto
         answer_error(done, context);
         return;
     }
-    struct pending *pending = memory_new(1, sizeof(*pending));
-    *pending = (struct pending){.redis = redis,
-                                .verb = request->verb,
-                                .done = done,
-                                .context = context,
-                                .since_mono_us = clock_mono_us()};
-    buf_init(&pending->command, COMMAND_BYTES_MAX);
-    if (command_write(request, redis->options.tenant, &pending->command) != 0) {
-        pending_fail(pending);
+    bool in_batch = request->verb == STORE_ACQUIRE || request->verb == STORE_RELEASE;
+    int rc =
+        in_batch ? collect(redis, request, done, context) : enqueue(redis, request, done, context);
+    if (rc != 0) {
+        redis->callbacks.measured(redis->context, command_name(request->verb), 0, true);
+        answer_error(done, context);
         return;
     }
-    STAILQ_INSERT_TAIL(&redis->queue, pending, next);
-    redis->queued++;
-    if (redis->in_flight == 0 || redis->queued >= BATCH_MAX) {
+    if (redis->in_flight == 0 || redis->queued >= BATCH_REQUESTS_MAX) {
         flush(redis);
     } else if (!evtimer_pending(redis->batch, NULL)) {
         struct timeval after = {.tv_usec = redis->options.batch_us};
@@ -284,6 +414,7 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
     snprintf(redis->reason, sizeof(redis->reason), "not connected to redis at %s:%u yet",
              options->address.host, options->address.port);
     STAILQ_INIT(&redis->queue);
+    batch_init(&redis->requests);
     redis->retry = evtimer_new(base, on_retry, redis);
     redis->batch = evtimer_new(base, on_batch, redis);
     redis->watch = event_new(base, -1, EV_PERSIST, on_watch, redis);
@@ -305,6 +436,7 @@ void redis_free(struct redis *redis)
     event_free(redis->retry);
     event_free(redis->batch);
     event_free(redis->watch);
+    batch_release(&redis->requests);
     free(redis);
 }
 

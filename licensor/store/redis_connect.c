@@ -199,7 +199,7 @@ static void on_connected(const redisAsyncContext *ac, int status)
     redisAsyncCommand(redis->commands, on_policy, redis, "CONFIG GET maxmemory-policy");
     redisAsyncCommand(redis->commands, on_appendonly, redis, "CONFIG GET appendonly");
     redisAsyncCommand(redis->commands, on_listed, redis,
-                      "FUNCTION LIST LIBRARYNAME engenho1 WITHCODE");
+                      "FUNCTION LIST LIBRARYNAME engenho2 WITHCODE");
 }
 
 static void on_disconnected(const redisAsyncContext *ac, int status)

@@ -8,6 +8,7 @@
 #include <hiredis/async.h>
 #include <sys/queue.h>
 
+#include "licensor/store/batch.h"
 #include "licensor/store/redis.h"
 
 enum redis_state { REDIS_DOWN, REDIS_CONNECTING, REDIS_PREPARING, REDIS_UP };
@@ -27,8 +28,10 @@ struct redis {
     struct event *retry, *batch, *watch;
     int64_t backoff_us;
     struct pending_queue queue; /* not sent yet */
-    size_t queued, in_flight;
-    size_t questions; /* TIMEs on their way */
+    struct pending *collecting; /* the newest of the queue, when it is a batch that goes on */
+    struct batch requests;      /* of it */
+    size_t queued, in_flight;   /* transitions */
+    size_t questions;           /* TIMEs on their way */
     uint64_t answers, watched_answers;
     unsigned silent; /* times that `watch` saw something on its way and no answer since the time
                         before */

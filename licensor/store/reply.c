@@ -4,6 +4,7 @@
 #include "licensor/store/reply.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,13 +207,64 @@ static void read_ticked(struct reader *r, struct store_answer *answer)
     struct reader orphans = read_array(r);
     answer->orphans = memory_new(left(&orphans) / 2 + 1, sizeof(*answer->orphans));
     while (more(&orphans)) {
-        struct pool_limit *row = &answer->orphans[answer->orphans_count++];
+        struct pool_count *row = &answer->orphans[answer->orphans_count++];
         read_text(&orphans, row->pool, sizeof(row->pool));
-        row->cap = (uint32_t)read_int(&orphans);
+        row->seats = (uint32_t)read_int(&orphans);
     }
     close_array(r, &orphans);
     read_pool_rows(r, answer);
     answer->alive = (uint32_t)read_int(r);
+    answer->demo = read_int(r) != 0;
+}
+
+/* "processor\nproduction" */
+static void read_holder(struct reader *r, struct usage_holder *holder)
+{
+    char text[sizeof(holder->processor) + sizeof(holder->production)] = "";
+    read_text(r, text, sizeof(text));
+    char *production = strchr(text, '\n');
+    if (r->error == 0 && production == NULL) {
+        r->error = -EPROTO;
+    }
+    if (r->error == 0) {
+        *production++ = '\0';
+        snprintf(holder->processor, sizeof(holder->processor), "%.*s", NAME_BYTES_MAX, text);
+        snprintf(holder->production, sizeof(holder->production), "%.*s", NAME_BYTES_MAX,
+                 production);
+    }
+    holder->granted = (uint64_t)read_int(r);
+}
+
+static void read_record(struct reader *outer, struct usage_record *record)
+{
+    struct reader r = read_array(outer);
+    read_text(&r, record->id, sizeof(record->id));
+    read_text(&r, record->pool, sizeof(record->pool));
+    record->from_ms = read_int(&r);
+    record->until_ms = read_int(&r);
+    record->limit = (uint32_t)read_int(&r);
+    uint64_t *const counts[] = {
+        &record->granted,  &record->reused,       &record->waived,          &record->escalated,
+        &record->notified, &record->refused_pool, &record->refused_edition, &record->refused_line,
+        &record->waited,   &record->wait_ms,      &record->overrun};
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+        *counts[i] = (uint64_t)read_int(&r);
+    }
+    record->peak = (uint32_t)read_int(&r);
+    while (more(&r) && record->holders_count < ARRAY_SIZE(record->holders)) {
+        read_holder(&r, &record->holders[record->holders_count++]);
+    }
+    close_array(outer, &r);
+}
+
+static void read_records(struct reader *r, struct store_answer *answer)
+{
+    struct reader rows = read_array(r);
+    answer->records = memory_new(left(&rows) + 1, sizeof(*answer->records));
+    while (more(&rows)) {
+        read_record(&rows, &answer->records[answer->records_count++]);
+    }
+    close_array(r, &rows);
 }
 
 static void read_seat_row(struct reader *outer, struct store_seat_row *row)
@@ -294,7 +346,7 @@ static const struct {
     {"done", STORE_DONE},           {"hello", STORE_DONE},      {"registered", STORE_REGISTERED},
     {"alive", STORE_ALIVE},         {"granted", STORE_GRANTED}, {"waiting", STORE_WAITING},
     {"released", STORE_RELEASED},   {"ticked", STORE_TICKED},   {"list", STORE_LISTED},
-    {"explained", STORE_EXPLAINED}, {"refused", STORE_REFUSED},
+    {"explained", STORE_EXPLAINED}, {"usage", STORE_RECORDS},   {"refused", STORE_REFUSED},
 };
 
 static void read_word(struct reader *r, enum store_word *ret_word)
@@ -353,6 +405,9 @@ static void read_rest(struct reader *r, struct store_answer *answer)
     case STORE_EXPLAINED:
         read_story(r, &answer->story);
         return;
+    case STORE_RECORDS:
+        read_records(r, answer);
+        return;
     case STORE_REFUSED:
         read_refused(r, answer);
         return;
@@ -372,5 +427,114 @@ int reply_read(const redisReply *reply, struct store_answer *ret_answer)
     if (r.error == 0) {
         read_rest(&r, ret_answer);
     }
+    return r.error;
+}
+
+/* Batches -------------------------------------------------------------------------------------- */
+
+int reply_batch_open(const redisReply *reply, struct reply_batch *ret_batch)
+{
+    struct reader r = reader_of(reply);
+    int64_t now_ms = read_int(&r);
+    if (r.error == 0) {
+        *ret_batch = (struct reply_batch){.reply = reply, .at = r.at, .now_ms = now_ms};
+    }
+    return r.error;
+}
+
+/* From token on. */
+static void read_flat_grant(struct reader *r, struct store_grant *grant)
+{
+    grant->token = (uint64_t)read_int(r);
+    read_text(r, grant->pool, sizeof(grant->pool));
+    read_text(r, grant->requested, sizeof(grant->requested));
+    grant->number = (uint64_t)read_int(r);
+    grant->reused = read_int(r) != 0;
+    grant->escalated = read_int(r) != 0;
+    grant->waived = read_int(r) != 0;
+    grant->life_left_ms = read_int(r);
+}
+
+static void read_flat_handed(struct reader *r, struct store_answer *answer)
+{
+    size_t count = (size_t)read_int(r);
+    if (r->error != 0 || count > left(r)) {
+        r->error = -EPROTO;
+        return;
+    }
+    answer->handed = memory_new(count + 1, sizeof(*answer->handed));
+    while (answer->handed_count < count && r->error == 0) {
+        struct store_grant *grant = &answer->handed[answer->handed_count++];
+        read_text(r, grant->session, sizeof(grant->session));
+        read_text(r, grant->request, sizeof(grant->request));
+        read_flat_grant(r, grant);
+    }
+}
+
+static void read_flat_refused(struct reader *r, struct store_answer *answer)
+{
+    char word[32] = "";
+    read_text(r, word, sizeof(word));
+    size_t values = (size_t)read_int(r);
+    if (r->error == 0 && (store_reason_parse(word, &answer->reason) != 0 || values % 3 != 0 ||
+                          values > CHAIN_POOLS_MAX * 3)) {
+        r->error = -EPROTO;
+    }
+    while (r->error == 0 && answer->full_count < values / 3) {
+        struct store_full *full = &answer->full[answer->full_count++];
+        read_text(r, full->pool, sizeof(full->pool));
+        full->in_use = (uint32_t)read_int(r);
+        full->limit = (uint32_t)read_int(r);
+    }
+}
+
+/* As `say` in engenho.lua numbers them. */
+static void read_flat_rest(struct reader *r, int64_t word, struct store_answer *answer)
+{
+    switch (word) {
+    case 1:
+        answer->word = STORE_GRANTED;
+        read_flat_grant(r, &answer->grant);
+        return;
+    case 2:
+        answer->word = STORE_WAITING;
+        answer->ahead = (uint32_t)read_int(r);
+        return;
+    case 3:
+        answer->word = STORE_RELEASED;
+        answer->life_left_ms = read_int(r);
+        answer->queued = answer->life_left_ms > 0;
+        read_text(r, answer->pool, sizeof(answer->pool));
+        answer->held_ms = read_int(r);
+        return;
+    case 4:
+        answer->word = STORE_REFUSED;
+        read_flat_refused(r, answer);
+        return;
+    default:
+        r->error = -EPROTO;
+    }
+}
+
+int reply_batch_next(struct reply_batch *batch, const char *session, const char *request,
+                     struct store_answer *ret_answer)
+{
+    memset(ret_answer, 0, sizeof(*ret_answer));
+    struct reader r = reader_of(batch->reply);
+    r.at = batch->at;
+    ret_answer->op = (uint64_t)read_int(&r);
+    ret_answer->now_ms = batch->now_ms;
+    int64_t word = read_int(&r);
+    if (r.error == 0) {
+        read_flat_handed(&r, ret_answer);
+    }
+    if (r.error == 0) {
+        read_flat_rest(&r, word, ret_answer);
+    }
+    if (ret_answer->word == STORE_GRANTED) {
+        snprintf(ret_answer->grant.session, sizeof(ret_answer->grant.session), "%s", session);
+        snprintf(ret_answer->grant.request, sizeof(ret_answer->grant.request), "%s", request);
+    }
+    batch->at = r.at;
     return r.error;
 }

@@ -45,6 +45,25 @@ static void list_text(const struct store_answer *a, struct buf *out)
     }
 }
 
+static void records_text(const struct store_answer *a, struct buf *out)
+{
+    for (size_t i = 0; i < a->records_count; i++) {
+        const struct usage_record *r = &a->records[i];
+        PRINT("\n  record %s %s %" PRId64 "-%" PRId64 " limit=%u peak=%u granted=%" PRIu64
+              " reused=%" PRIu64 " waived=%" PRIu64 " escalated=%" PRIu64 " notified=%" PRIu64,
+              r->id, r->pool, r->from_ms, r->until_ms, r->limit, r->peak, r->granted, r->reused,
+              r->waived, r->escalated, r->notified);
+        PRINT(" refused=%" PRIu64 "+%" PRIu64 "+%" PRIu64 " waited=%" PRIu64 " wait=%" PRIu64
+              " overrun=%" PRIu64,
+              r->refused_pool, r->refused_edition, r->refused_line, r->waited, r->wait_ms,
+              r->overrun);
+        for (size_t h = 0; h < r->holders_count; h++) {
+            PRINT(" %s/%s=%" PRIu64, r->holders[h].processor, r->holders[h].production,
+                  r->holders[h].granted);
+        }
+    }
+}
+
 static void story_text(const struct store_story *s, struct buf *out)
 {
     PRINT(" story %s %s %s<-%s L%" PRIu64 " token=%" PRIu64 " at=%" PRId64 " %u/%u life=%" PRId64
@@ -82,8 +101,10 @@ void answer_text(const struct store_answer *a, struct buf *out)
     PRINT(" steps=%" PRIu64 " latest=%" PRId64 " alive=%u orphans", a->steps, a->latest_ms,
           a->alive);
     for (size_t i = 0; i < a->orphans_count; i++) {
-        PRINT(" %s=%u", a->orphans[i].pool, a->orphans[i].cap);
+        PRINT(" %s=%u", a->orphans[i].pool, a->orphans[i].seats);
     }
+    PRINT(" demo=%d", a->demo);
     story_text(&a->story, out);
+    records_text(a, out);
     list_text(a, out);
 }

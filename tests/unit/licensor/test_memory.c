@@ -8,7 +8,8 @@
 
 static void allow(struct memory *memory, uint32_t keys, uint32_t productions, uint32_t cap)
 {
-    struct pool_limit pools[] = {{"productions", cap}, {"requests", cap}};
+    struct pool_limit pools[] = {{.pool = "productions", .cap = cap},
+                                 {.pool = "requests", .cap = cap}};
     struct store_request limits = {.verb = STORE_LIMITS};
     limits.limits.keys = keys;
     limits.limits.productions = productions;

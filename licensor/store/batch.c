@@ -1,0 +1,184 @@
+/*
+ * Requests as one packed array. Core of the Redis store: no hiredis here.
+ */
+#include "licensor/store/batch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "licensor/store/command.h"
+
+#define REQUESTS_BYTES_MAX (1024 * 1024)
+#define HEADER_VALUES 4
+
+/* MessagePack, as much of it as is used here. */
+
+static int pack_bytes(struct buf *out, uint8_t tag, uint64_t value, int bytes)
+{
+    uint8_t packed[9] = {tag};
+    for (int i = 0; i < bytes; i++) {
+        packed[1 + i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
+    }
+    return buf_append(out, packed, (size_t)bytes + 1);
+}
+
+static int pack_number(struct buf *out, uint64_t value)
+{
+    if (value < 128) {
+        return pack_bytes(out, (uint8_t)value, 0, 0);
+    }
+    if (value <= UINT16_MAX) {
+        return pack_bytes(out, 0xcd, value, 2);
+    }
+    if (value <= UINT32_MAX) {
+        return pack_bytes(out, 0xce, value, 4);
+    }
+    return pack_bytes(out, 0xcf, value, 8);
+}
+
+static int pack_text(struct buf *out, const char *text)
+{
+    size_t bytes = strlen(text);
+    int rc = bytes < 32 ? pack_bytes(out, (uint8_t)(0xa0 | bytes), 0, 0)
+                        : pack_bytes(out, 0xda, bytes, 2);
+    return rc != 0 ? rc : buf_append(out, text, bytes);
+}
+
+void batch_init(struct batch *batch)
+{
+    memset(batch, 0, sizeof(*batch));
+    buf_init(&batch->requests, REQUESTS_BYTES_MAX);
+}
+
+void batch_release(struct batch *batch)
+{
+    if (batch != NULL) {
+        buf_release(&batch->requests);
+    }
+}
+
+/* Asks ----------------------------------------------------------------------------------------- */
+
+static bool is_same_ask(const struct batch_ask *ask, const struct store_request *request)
+{
+    if (ask->use != request->ask.use || ask->wait != request->ask.wait ||
+        ask->pools_count != request->ask.pools_count) {
+        return false;
+    }
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        if (strcmp(ask->pools[i], request->ask.pools[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Returns the number of its ask, from 1; 0: there is no room for another. */
+static size_t find_ask(struct batch *batch, const struct store_request *request)
+{
+    for (size_t i = 0; i < batch->asks_count; i++) {
+        if (is_same_ask(&batch->asks[i], request)) {
+            return i + 1;
+        }
+    }
+    if (batch->asks_count == BATCH_ASKS_MAX) {
+        return 0;
+    }
+    struct batch_ask *ask = &batch->asks[batch->asks_count++];
+    ask->use = request->ask.use;
+    ask->wait = request->ask.wait;
+    ask->pools_count = request->ask.pools_count;
+    for (size_t i = 0; i < ask->pools_count; i++) {
+        snprintf(ask->pools[i], sizeof(ask->pools[i]), "%s", request->ask.pools[i]);
+    }
+    return batch->asks_count;
+}
+
+static int pack_ask(const struct batch_ask *ask, struct buf *out)
+{
+    int rc = pack_text(out, seat_use_word(ask->use));
+    rc = rc != 0 ? rc : pack_number(out, ask->wait ? 1 : 0);
+    rc = rc != 0 ? rc : pack_number(out, ask->pools_count);
+    for (size_t i = 0; i < ask->pools_count && rc == 0; i++) {
+        rc = pack_text(out, ask->pools[i]);
+    }
+    return rc;
+}
+
+/* Requests ------------------------------------------------------------------------------------- */
+
+static int pack_request(struct batch *batch, const struct store_request *request, size_t ask)
+{
+    struct buf *out = &batch->requests;
+    int rc = pack_number(out, ask);
+    rc = rc != 0 ? rc : pack_text(out, request->session);
+    rc = rc != 0 ? rc : pack_text(out, request->request);
+    if (request->verb == STORE_RELEASE) {
+        batch->values += 4;
+        return rc != 0 ? rc : pack_number(out, request->token);
+    }
+    batch->values += 5;
+    rc = rc != 0 ? rc : pack_text(out, request->ask.production);
+    return rc != 0 ? rc : pack_text(out, request->ask.user);
+}
+
+int batch_add(struct batch *batch, const struct store_request *request)
+{
+    bool acquires = request->verb == STORE_ACQUIRE;
+    if (batch->count > 0 &&
+        (batch->count == BATCH_REQUESTS_MAX || batch->memo_ms != request->memo_ms ||
+         (acquires && batch->acquires &&
+          (batch->reuse_ms != request->reuse_ms || batch->line_max != request->ask.line_max)))) {
+        return -EAGAIN;
+    }
+    size_t ask = acquires ? find_ask(batch, request) : 0;
+    if (acquires && ask == 0) {
+        return -EAGAIN;
+    }
+    batch->memo_ms = request->memo_ms;
+    if (acquires) {
+        batch->acquires = true;
+        batch->reuse_ms = request->reuse_ms;
+        batch->line_max = request->ask.line_max;
+    }
+    batch->count++;
+    return pack_request(batch, request, ask);
+}
+
+static int pack_header(const struct batch *batch, struct buf *out)
+{
+    uint32_t values = HEADER_VALUES + batch->values;
+    for (size_t i = 0; i < batch->asks_count; i++) {
+        values += 3 + (uint32_t)batch->asks[i].pools_count;
+    }
+    int rc = pack_bytes(out, 0xdd, values, 4);
+    rc = rc != 0 ? rc : pack_number(out, (uint64_t)batch->reuse_ms);
+    rc = rc != 0 ? rc : pack_number(out, (uint64_t)batch->memo_ms);
+    rc = rc != 0 ? rc : pack_number(out, batch->line_max);
+    rc = rc != 0 ? rc : pack_number(out, batch->asks_count);
+    for (size_t i = 0; i < batch->asks_count && rc == 0; i++) {
+        rc = pack_ask(&batch->asks[i], out);
+    }
+    return rc;
+}
+
+int batch_write(struct batch *batch, const char *tenant, struct buf *out)
+{
+    struct buf header;
+    buf_init(&header, REQUESTS_BYTES_MAX);
+    int rc = pack_header(batch, &header);
+    rc = rc != 0 ? rc
+                 : buf_print(out,
+                             "*5\r\n$5\r\nFCALL\r\n$%zu\r\n" ENGENHO_LIBRARY
+                             "_batch\r\n$1\r\n1\r\n$%zu\r\n{%s}\r\n$%zu\r\n",
+                             strlen(ENGENHO_LIBRARY "_batch"), strlen(tenant) + 2, tenant,
+                             header.length + batch->requests.length);
+    rc = rc != 0 ? rc : buf_append(out, header.data, header.length);
+    rc = rc != 0 ? rc : buf_append(out, batch->requests.data, batch->requests.length);
+    rc = rc != 0 ? rc : buf_append(out, "\r\n", 2);
+    buf_release(&header);
+    batch_release(batch);
+    batch_init(batch);
+    return rc;
+}
