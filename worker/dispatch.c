@@ -260,6 +260,15 @@ void dispatch_add_seatless(struct execution *execution)
     }
 }
 
+/* A seat of its own that was granted goes back: it does not run. */
+static void give_back_own(struct engine *engine, struct execution *execution)
+{
+    if (execution->own_seat != NULL) {
+        seats_idle(&engine->seats, execution->own_seat, engine->now_us - engine->seats.linger_us);
+        seats_tick(&engine->seats, engine->now_us);
+    }
+}
+
 void dispatch_remove(struct execution *execution)
 {
     struct line *line = execution->line;
@@ -270,11 +279,7 @@ void dispatch_remove(struct execution *execution)
         seats_unwant(&engine->seats, execution->own_seat);
     } else {
         take_out(execution);
-        if (execution->own_seat != NULL) {
-            seats_idle(&engine->seats, execution->own_seat,
-                       engine->now_us - engine->seats.linger_us);
-            seats_tick(&engine->seats, engine->now_us);
-        }
+        give_back_own(engine, execution);
     }
     if (line->waiting_count == 0) {
         unready(line);
@@ -401,16 +406,6 @@ static size_t build_batch(struct engine *engine, struct holder *holder, struct e
     return draft.count;
 }
 
-static void put_back(struct execution **batch, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        insert(batch[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        check_line(batch[i]->line);
-    }
-}
-
 static void begin(struct execution *execution)
 {
     struct seat *seat = execution->own_seat ? execution->own_seat : &execution->holder->seat;
@@ -421,33 +416,96 @@ static void begin(struct execution *execution)
     execution->holder->running++;
 }
 
-static bool submit(struct engine *engine, struct holder *holder)
+/* No interpreter can be told of it: with its event and userCache it is larger than a frame. */
+static void refuse_too_large(struct engine *engine, struct execution *execution)
 {
-    struct execution *batch[BATCH_MAX];
-    size_t count = build_batch(engine, holder, batch);
-    if (count == 0) {
-        if (holder->in_ring) {
-            leave_ring(engine, holder);
-        }
-        return true;
-    }
+    struct record *record = execution->record;
+    struct line *line = execution->line;
+    Engenho__Finished finished = ENGENHO__FINISHED__INIT;
+    finished.outcome = ENGENHO__OUTCOME__OUTCOME_FAILED;
+    finished.error_class = (char *)"TooLarge";
+    finished.error =
+        (char *)"the event, parameters and userCache together are larger than an interpreter takes";
+    finished.not_retryable = true;
+    line->kept++;
+    outcome_finish(execution, &finished);
+    give_back_own(engine, execution);
+    execution_free(execution);
+    lane_settle_one(record);
+    line->kept--;
+    check_line(line);
+    dispatch_free_line(line);
+}
+
+static void give_numbers(struct engine *engine, struct execution **batch, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         uint32_t slot = take_slot(engine);
         batch[i]->number = (++engine->serial << SLOT_BITS) | slot;
         engine->running[slot] = batch[i];
         engine->running_count++;
     }
-    if (engine->port.submit(engine->port.context, batch, count) != 0) {
-        for (size_t i = 0; i < count; i++) {
-            forget_number(engine, batch[i]);
-        }
-        put_back(batch, count);
-        return false;
-    }
+}
+
+/* Into their lines again, which are looked at by check_lines once it is known what runs. */
+static void take_back(struct engine *engine, struct execution **batch, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
+        forget_number(engine, batch[i]);
+        insert(batch[i]);
+    }
+}
+
+static void check_lines(struct execution **batch, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        check_line(batch[i]->line);
+    }
+}
+
+/* Returns as the port does, and of how many executions: the others are in their lines again. */
+static int hand_over(struct engine *engine, struct execution **batch, size_t count,
+                     size_t *ret_given)
+{
+    give_numbers(engine, batch, count);
+    int result = engine->port.submit(engine->port.context, batch, count);
+    *ret_given = count;
+    if (result == -EMSGSIZE && count > 1) {
+        /* One of them is too large: the first one alone shows whether it is. */
+        take_back(engine, batch + 1, count - 1);
+        *ret_given = 1;
+        result = engine->port.submit(engine->port.context, batch, 1);
+    }
+    if (result == -EMSGSIZE) {
+        forget_number(engine, batch[0]);
+    } else if (result != 0) {
+        take_back(engine, batch, *ret_given);
+        *ret_given = 0;
+    }
+    return result;
+}
+
+/* Returns whether it makes sense to go on. */
+static bool submit(struct engine *engine, struct holder *holder)
+{
+    struct execution *batch[BATCH_MAX];
+    size_t given, count = build_batch(engine, holder, batch);
+    if (count == 0) {
+        if (holder->in_ring) {
+            leave_ring(engine, holder);
+        }
+        return true;
+    }
+    int result = hand_over(engine, batch, count, &given);
+    for (size_t i = 0; result == 0 && i < given; i++) {
         begin(batch[i]);
     }
-    return true;
+    check_lines(batch + given, count - given);
+    if (result == -EMSGSIZE) {
+        refuse_too_large(engine, batch[0]);
+        return true;
+    }
+    return result == 0;
 }
 
 void dispatch_pump(struct engine *engine)

@@ -17,6 +17,7 @@
 #define KEYS 7
 #define INTERPRETERS 3
 #define ASKED_MAX 1024
+#define TOO_LARGE 97 /* every so many'th event is larger than an interpreter takes */
 #define MODEL_DUE_MAX 500
 
 /* A record in a log; bytes NULL: a hole (a marker, or a record of an aborted transaction). */

@@ -25,6 +25,11 @@ static int port_submit(void *context, struct execution *const *executions, size_
     if (!model->calm && model_chance(model, 20)) {
         return -EAGAIN;
     }
+    for (size_t i = 0; i < count; i++) {
+        if (executions[i]->time_event_us % TOO_LARGE == 0) {
+            return -EMSGSIZE;
+        }
+    }
     for (size_t i = 0; i < INTERPRETERS; i++) {
         struct seat_of_work *interpreter = &model->interpreters[i];
         if (interpreter->count == 0) {
