@@ -1,43 +1,17 @@
-// The console's one page: executions, failures, lag and seats, live. Plain DOM: nothing from the API is ever parsed as HTML.
+// The console's page: executions, failures, lag and seats, live; and the way to its other parts.
+import { ask, call, setToken } from "./calls.js";
+import { badge, count, drawTable, element, find, seconds, shorten, time } from "./draw.js";
+import { showLicences, stopLicences } from "./licences.js";
 import { language, say, sayState } from "./words.js";
 
 const EXECUTIONS_SHOWN = 50;
 const FAILURES_SHOWN = 20;
 const DRAW_MS = 250;
 const RETRY_MS_MAX = 10000;
-const STATES = {
-  succeeded: ["good", "✓"], skipped: ["none", "↷"], failed: ["bad", "✕"], timed_out: ["bad", "⏱"], crashed: ["bad", "⚡"],
-  out_of_memory: ["bad", "▣"], cancelled: ["warn", "⊘"], unknown: ["none", "?"],
-  ok: ["good", "✓"], warn: ["warn", "▲"], stall: ["bad", "■"], stop: ["bad", "■"], rewind: ["warn", "↶"],
-};
-
 const state = { executions: [], failures: [], ends: [], lag: null, seats: null, seatsError: "", cursor: null, newest: 0, dirty: new Set() };
-let token = null;
 let stopStream = null;
 
-const find = (id) => document.getElementById(id);
-const number = new Intl.NumberFormat(language);
-const time = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", day: "2-digit", month: "2-digit" });
 const isFailure = (result) => result.outcome !== "succeeded" && result.outcome !== "skipped";
-
-// --- calls
-
-async function call(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}` }, cache: "no-store" });
-  if (answer.status === 401) {
-    throw Object.assign(new Error(say("wrongToken")), { unauthorised: true });
-  }
-  return answer;
-}
-
-async function get(path) {
-  const answer = await call(path);
-  const body = await answer.json();
-  if (!answer.ok) {
-    throw new Error(body.error);
-  }
-  return body;
-}
 
 // Server-sent events by fetch: EventSource can't send the token.
 async function readStream(signal, handle, opened) {
@@ -67,35 +41,6 @@ async function readStream(signal, handle, opened) {
     }
   }
 }
-
-// --- drawing
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-function badge(word) {
-  const [kind, icon] = STATES[word] ?? ["none", "?"];
-  return element("span", { className: `badge ${kind}` }, element("span", { ariaHidden: "true" }, `${icon} `), sayState(word));
-}
-
-function seconds(value) {
-  if (value === null || value === undefined) {
-    return "–";
-  }
-  if (value < 0.001) {
-    return `${number.format(Math.round(value * 1e6))} µs`;
-  }
-  if (value < 1) {
-    return `${number.format(Math.round(value * 1e3))} ms`;
-  }
-  return value < 120 ? `${number.format(Math.round(value * 10) / 10)} s` : `${number.format(Math.round(value / 60))} min`;
-}
-
-const count = (value) => (value === null || value === undefined ? "–" : number.format(value));
-const shorten = (text, most = 120) => (text.length > most ? `${text.slice(0, most)}…` : text);
 
 // Columns: [title, class, (row) => text or node].
 const executionColumns = [
@@ -135,27 +80,6 @@ const seatColumns = [
   ["waivedCount", "number", (row) => count(row.waived)],
   ["refused", "number", (row) => count(row.refused)],
 ];
-
-function drawTable(id, columns, rows, empty) {
-  const table = find(id);
-  const head = table.tHead.rows[0];
-  if (head.cells.length === 0) {
-    head.append(...columns.map(([title, kind]) => element("th", { scope: "col", className: kind }, say(title))));
-  }
-  const body = rows.map((row) => {
-    const cells = columns.map(([, kind, show]) => element("td", { className: kind }, show(row)));
-    const line = element("tr", {}, ...cells);
-    if (row.isNew) {
-      line.className = "new";
-      row.isNew = false;
-    }
-    return line;
-  });
-  if (body.length === 0) {
-    body.push(element("tr", {}, element("td", { className: "empty", colSpan: columns.length }, empty)));
-  }
-  table.tBodies[0].replaceChildren(...body);
-}
 
 function lagRows() {
   const rows = [];
@@ -248,7 +172,7 @@ function handleEvent(event) {
 }
 
 async function loadPast() {
-  const [results, failures] = await Promise.all([get(`/v1/results?limit=${EXECUTIONS_SHOWN}`), get(`/v1/results?failed=true&limit=${FAILURES_SHOWN}`)]);
+  const [results, failures] = await Promise.all([ask(`/v1/results?limit=${EXECUTIONS_SHOWN}`), ask(`/v1/results?failed=true&limit=${FAILURES_SHOWN}`)]);
   Object.assign(state, { executions: [], ends: [], newest: 0, cursor: results.next });
   results.results.forEach((result) => addResult(result, false));
   state.failures = failures.results.reverse();
@@ -281,12 +205,29 @@ async function follow(signal) {
   }
 }
 
+// --- parts of the page, by the address's fragment
+
+function showPart() {
+  const isLicences = location.hash === "#licences" || (location.hash === "#main" && !find("licences").hidden);
+  if (find("console").hidden || (isLicences && !find("licences").hidden)) {
+    return;
+  }
+  find("overview").hidden = isLicences;
+  find("licences").hidden = !isLicences;
+  document.querySelectorAll("nav a").forEach((link) => {
+    link.ariaCurrent = link.hash === (isLicences ? "#licences" : "#overview") ? "page" : null;
+  });
+  (isLicences ? showLicences : stopLicences)();
+}
+
 // --- in and out
 
 function enter() {
   find("login").hidden = true;
   find("console").hidden = false;
   find("leave").hidden = false;
+  find("parts").hidden = false;
+  showPart();
   connection("connecting", "warn");
   ["executions", "failures", "lag", "seats"].forEach((table) => state.dirty.add(table));
   const abort = new AbortController();
@@ -304,12 +245,14 @@ function enter() {
 
 function leave(message = "") {
   stopStream?.();
+  stopLicences();
   stopStream = null;
   sessionStorage.removeItem("token");
-  token = null;
+  setToken(null);
   state.cursor = null;
   find("console").hidden = true;
   find("leave").hidden = true;
+  find("parts").hidden = true;
   find("connection").replaceChildren();
   delete find("connection").dataset.word;
   find("login").hidden = false;
@@ -318,8 +261,8 @@ function leave(message = "") {
 }
 
 async function tryToken(given) {
-  token = given;
-  const { version } = await get("/v1/version");
+  setToken(given);
+  const { version } = await ask("/v1/version");
   sessionStorage.setItem("token", given);
   find("footer").textContent = `Engenho ${version}`;
   enter();
@@ -331,6 +274,7 @@ async function start() {
     place.textContent = say(place.dataset.text);
   });
   find("leave").addEventListener("click", () => leave());
+  addEventListener("hashchange", showPart);
   find("login").addEventListener("submit", async (event) => {
     event.preventDefault();
     try {

@@ -63,7 +63,7 @@ def test_a_result_appears_live_after_the_log_in(api: Api, browser: Browser, tmp_
     expect(rows.filter(has_text="live-one")).to_have_count(1, timeout=15000)
     expect(page.locator("#failures tbody tr").filter(has_text="ValueError: too hot (dead letter)")).to_have_count(1)
     expect(page.locator("#cards")).to_contain_text("Executions in the last minute")
-    assert page.locator("table caption").count() == 4
+    assert page.locator("#overview table caption").count() == 4
     assert page.locator("th:not([scope])").count() == 0
     assert page.locator("h1").count() == 1
     page.screenshot(path=tmp_path / "console.png", full_page=True)
