@@ -10,8 +10,6 @@
 #include "common/memory.h"
 #include "worker/service.h"
 
-#define KINDS_MAX 8
-
 static const char *outcome_label(Engenho__Outcome outcome)
 {
     return label_of(&engenho__outcome__descriptor, outcome);
@@ -21,9 +19,10 @@ static const char *outcome_label(Engenho__Outcome outcome)
 static struct metric *executions_of(struct service *service, Engenho__TriggerKind kind,
                                     Engenho__Outcome outcome)
 {
-    static struct metric *known[8][8];
     struct metric **place =
-        (unsigned)kind < 8 && (unsigned)outcome < 8 ? &known[kind][outcome] : NULL;
+        (unsigned)kind < ACCOUNT_KINDS_MAX && (unsigned)outcome < ACCOUNT_OUTCOMES_MAX
+            ? &service->series.executions[kind][outcome]
+            : NULL;
     if (place != NULL && *place != NULL) {
         return *place;
     }
@@ -73,7 +72,7 @@ void account_begin(struct service *service)
 static struct metric *of_kind(struct service *service, struct metric **known, const char *name,
                               Engenho__TriggerKind kind)
 {
-    struct metric **place = (unsigned)kind < KINDS_MAX ? &known[kind] : NULL;
+    struct metric **place = (unsigned)kind < ACCOUNT_KINDS_MAX ? &known[kind] : NULL;
     if (place != NULL && *place != NULL) {
         return *place;
     }
@@ -88,16 +87,15 @@ static struct metric *of_kind(struct service *service, struct metric **known, co
 
 static struct metric *durations_of(struct service *service, Engenho__TriggerKind kind)
 {
-    static struct metric *known[KINDS_MAX];
-    return of_kind(service, known, "engenho_execution_duration_seconds", kind);
+    return of_kind(service, service->series.durations, "engenho_execution_duration_seconds", kind);
 }
 
 void account_started(struct service *service, const struct execution *execution,
                      int64_t start_unix_us)
 {
-    static struct metric *known[KINDS_MAX];
     double wait_s = (double)(start_unix_us - execution->record->timestamp_us) / 1e6;
-    metric_observe(of_kind(service, known, "engenho_execution_queue_wait_seconds", execution->kind),
+    metric_observe(of_kind(service, service->series.waits, "engenho_execution_queue_wait_seconds",
+                           execution->kind),
                    wait_s < 0 ? 0 : wait_s);
 }
 

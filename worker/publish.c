@@ -197,15 +197,6 @@ static bool port_flushed(void *context, unsigned producer)
     return !exactly_once(service) || txn_flushed(service->txns[producer]);
 }
 
-struct plain_commit {
-    rd_kafka_topic_partition_list_t *offsets;
-    bool handed; /* waits for its records to be delivered */
-    bool sent;   /* the commit is under way */
-    bool failed;
-};
-
-static struct plain_commit plain_commits[2];
-
 static void port_commit(void *context, unsigned producer, const struct lane_commit *commits,
                         size_t commit_count)
 {
@@ -218,7 +209,9 @@ static void port_commit(void *context, unsigned producer, const struct lane_comm
             offsets != NULL ? rd_kafka_consumer_group_metadata(service->group_client) : NULL;
         txn_commit(service->txns[producer], offsets, group, on_committed, service);
     } else {
-        plain_commits[producer] = (struct plain_commit){.offsets = offsets, .handed = true};
+        struct plain_commit *plain = &service->plain_commits[producer];
+        plain->offsets = offsets; /* a record may have failed already */
+        plain->handed = true;
     }
 }
 
@@ -229,7 +222,7 @@ static void port_abort(void *context, unsigned producer)
     if (exactly_once(service)) {
         txn_abort(service->txns[producer], on_aborted, service);
     } else {
-        plain_commits[producer] = (struct plain_commit){.handed = true, .failed = true};
+        service->plain_commits[producer] = (struct plain_commit){.handed = true, .failed = true};
     }
 }
 
@@ -262,7 +255,7 @@ static void on_delivered(rd_kafka_t *client, const rd_kafka_message_t *message, 
     (void)client;
     --*outstanding;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        plain_commits[outstanding == &service->outstanding[0] ? 0 : 1].failed = true;
+        service->plain_commits[outstanding == &service->outstanding[0] ? 0 : 1].failed = true;
     }
 }
 
@@ -323,10 +316,10 @@ void publish_stop(struct service *service)
     for (unsigned producer = 0; producer < 2; producer++) {
         txn_free(service->txns[producer]);
         service->txns[producer] = NULL;
-        if (plain_commits[producer].offsets != NULL) {
-            rd_kafka_topic_partition_list_destroy(plain_commits[producer].offsets);
+        if (service->plain_commits[producer].offsets != NULL) {
+            rd_kafka_topic_partition_list_destroy(service->plain_commits[producer].offsets);
         }
-        plain_commits[producer] = (struct plain_commit){0};
+        service->plain_commits[producer] = (struct plain_commit){0};
         service->outstanding[producer] = 0;
     }
     if (service->plain != NULL) {
@@ -344,7 +337,7 @@ void publish_stop(struct service *service)
  */
 static void serve_plain(struct service *service, unsigned producer)
 {
-    struct plain_commit *commit = &plain_commits[producer];
+    struct plain_commit *commit = &service->plain_commits[producer];
     if (!commit->handed || service->outstanding[producer] > 0) {
         return;
     }

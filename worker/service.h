@@ -35,6 +35,8 @@ enum phase {
 };
 
 #define POP_MAX 64
+#define ACCOUNT_KINDS_MAX 8
+#define ACCOUNT_OUTCOMES_MAX 8
 
 /* Messages of one partition's queue. */
 struct inlet {
@@ -84,6 +86,20 @@ struct joining {
 struct takeover;
 struct catalog_view;
 
+/* What is committed, at-least-once, when the records of one of the two producers have arrived. */
+struct plain_commit {
+    rd_kafka_topic_partition_list_t *offsets;
+    bool handed; /* waits for its records to be delivered */
+    bool sent;   /* the commit is under way */
+    bool failed; /* one of them will not be */
+};
+
+/* Series that every execution needs, looked up once. */
+struct account_series {
+    struct metric *executions[ACCOUNT_KINDS_MAX][ACCOUNT_OUTCOMES_MAX];
+    struct metric *durations[ACCOUNT_KINDS_MAX], *waits[ACCOUNT_KINDS_MAX];
+};
+
 struct service {
     struct event_base *base;
     const struct config *config;
@@ -117,6 +133,7 @@ struct service {
     int64_t handed_us[2];
     unsigned txns_ready;
     rd_kafka_t *plain; /* at-least-once */
+    struct plain_commit plain_commits[2];
     uint64_t outstanding[2];
     int64_t ask_again_us; /* when refused seats are asked for again; 0: none was */
     bool broker_seen, fatal;
@@ -130,6 +147,7 @@ struct service {
     struct packages *packages;
     struct pool *pool;
     bool pool_failed;
+    struct account_series series;
     bool strict; /* the licence: nothing runs past the end of the lease */
     /* the ends of leases at which what ran was killed, and was recorded: each once */
     int64_t lease_killed_us, lease_overrun_us;
