@@ -120,7 +120,8 @@ class Replay:
         ids = collections.Counter(result.execution_id for rows in results.values() for result in rows)
         assert [i for i, count in ids.items() if count > 1] == []
         assert {name: len(rows) for name, rows in results.items()} == {"rises": RISES, "every": ROWS}
-        assert all(result.outcome == result_pb2.OUTCOME_SUCCEEDED for rows in results.values() for result in rows)
+        failed = [result for rows in results.values() for result in rows if result.outcome != result_pb2.OUTCOME_SUCCEEDED]
+        assert failed == []
         assert [json.loads(result.result)[1] for result in results["every"]] == self.values
         risen = [after for before, after in zip(self.values, self.values[1:]) if before <= 100 < after]
         assert [json.loads(result.result) for result in results["rises"]] == risen
