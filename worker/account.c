@@ -255,6 +255,8 @@ void account_scrape(void *context)
     set(service, "engenho_executions_waiting", waiting);
     set(service, "engenho_productions_held", held);
     set(service, "engenho_worker_registered", licence_client_registered(service->licence));
+    set(service, "engenho_package_cache_bytes", (double)packages_bytes(service->packages));
+    set(service, "engenho_package_cache_evictions", (double)packages_evicted(service->packages));
     set(service, "engenho_worker_cut_off",
         service->session != NULL && !licence_client_may_start(service->licence, clock_mono_us()));
     set(service, "engenho_worker_seats_held", service->engine.seats.held);

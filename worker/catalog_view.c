@@ -268,8 +268,11 @@ static void fill_load(struct code_io *io, const struct service *service)
                                       : (uint64_t)service->config->memory_limit_bytes;
 }
 
-static void free_code(struct code_io *io)
+static void free_code(struct catalog_view *view, struct code_io *io)
 {
+    if (io->directory != NULL) {
+        packages_drop(view->service->packages, io->directory);
+    }
     free(io->parameters);
     free(io->session_parameters);
     free(io->directory);
@@ -294,7 +297,7 @@ static void on_forget(void *context, struct code *code)
     if (io->pool.load != NULL && view->service->pool != NULL) {
         pool_forget(view->service->pool, &io->pool);
     }
-    free_code(io);
+    free_code(view, io);
 }
 
 struct code *catalog_view_code(struct catalog_view *view, uint32_t number)
@@ -357,6 +360,10 @@ static void try_code(struct catalog_view *view, struct code_io *io)
                       LOG_INT("version", (int64_t)code->version), LOG_TEXT("reason", failure));
             break_with(view, code, "PackageMissing", failure, "");
         }
+        return;
+    }
+    if (io->directory == NULL && packages_use(service->packages, folder) != 0) {
+        view->dirty = true; /* another worker made room just now: it is fetched again */
         return;
     }
     if (io->directory == NULL) {

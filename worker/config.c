@@ -55,6 +55,13 @@ static const struct option options[] = {
      .initial = "/tmp/engenho-packages",
      .placeholder = "DIRECTORY",
      .help = "where packages are unpacked; may be shared by workers of one machine"},
+    {.name = "cache-bytes",
+     .type = OPTION_BYTES,
+     .offset = AT(cache_bytes),
+     .initial = "4GiB",
+     .max = 1024 * GIGABYTE,
+     .help =
+         "of unpacked packages in cache-dir; past it those go that no worker uses, the longest unused first; 0: no limit"},
     {.name = "work-dir",
      .type = OPTION_TEXT,
      .offset = AT(work_dir),

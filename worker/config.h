@@ -20,7 +20,7 @@ struct config {
     int64_t delivery;
     int64_t commit_interval_us, results_per_commit, open_max;
     int64_t seat_linger_us, park_after_us, drain_us, revoke_us, catalog_wait_us;
-    int64_t time_limit_us, memory_limit_bytes, output_limit_bytes;
+    int64_t time_limit_us, memory_limit_bytes, output_limit_bytes, cache_bytes;
     int64_t recycle_executions, recycle_age_us, recycle_rss_bytes;
     bool static_membership;
     int64_t session_timeout_us, stall_us;

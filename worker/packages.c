@@ -1,12 +1,13 @@
 /*
  * The cache of unpacked packages: `<directory>/<sha256 in hex>`, put there by a rename. What it
- * does not do: fetch, import, evict. Worker only.
+ * does not do: fetch, import. What goes when it is full is in packages_evict.c. Worker only.
  *
  * Workers may share the directory. Each unpacks into a folder of its own that it holds locked; a
  * folder that nobody holds locked was left by a crash and is removed at start.
  */
 #include "worker/packages.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,26 +19,13 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "common/memory.h"
 #include "common/random.h"
+#include "worker/packages_private.h"
 #include "worker/unpack.h"
 
-#define HEX_BYTES (2 * PACKAGE_SHA256_BYTES + 1)
-#define UNPACKING_PREFIX ".unpacking-"
 #define TREE_DESCRIPTORS 16
-
-struct entry {
-    char hex[HEX_BYTES];
-    char *folder;
-    UT_hash_handle hh;
-};
-
-struct packages {
-    char *directory;
-    struct entry *entries;
-};
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
 {
@@ -48,16 +36,15 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return 0;
 }
 
-static void remove_tree(const char *path)
+void packages_remove_tree(const char *path)
 {
     nftw(path, remove_entry, TREE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* Returns the descriptor that holds the lock, or -1: somebody is unpacking there. */
-static int lock_folder(const char *path)
+int packages_lock(const char *path, int how)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (fd >= 0 && flock(fd, how | LOCK_NB) < 0) {
         close(fd);
         fd = -1;
     }
@@ -75,9 +62,9 @@ static void remove_leftovers(const struct packages *packages)
             continue;
         }
         char *path = memory_print("%s/%s", packages->directory, found->d_name);
-        int fd = lock_folder(path);
+        int fd = packages_lock(path, LOCK_EX);
         if (fd >= 0) {
-            remove_tree(path);
+            packages_remove_tree(path);
             close(fd);
         }
         free(path);
@@ -105,7 +92,7 @@ static int make_directories(const char *path)
     return result;
 }
 
-struct packages *packages_new(const char *directory, struct error *error)
+struct packages *packages_new(const char *directory, uint64_t bytes_max, struct error *error)
 {
     int result = make_directories(directory);
     if (result == 0 && access(directory, R_OK | W_OK | X_OK) < 0) {
@@ -120,6 +107,7 @@ struct packages *packages_new(const char *directory, struct error *error)
     }
     struct packages *packages = memory_new(1, sizeof(*packages));
     packages->directory = real;
+    packages->bytes_max = bytes_max;
     remove_leftovers(packages);
     return packages;
 }
@@ -129,10 +117,13 @@ void packages_free(struct packages *packages)
     if (packages == NULL) {
         return;
     }
-    struct entry *entry;
-    struct entry *next;
+    struct package_entry *entry;
+    struct package_entry *next;
     HASH_ITER (hh, packages->entries, entry, next) {
         HASH_DEL(packages->entries, entry);
+        if (entry->uses > 0) {
+            close(entry->lock);
+        }
         free(entry->folder);
         free(entry);
     }
@@ -147,16 +138,16 @@ static void to_hex(const uint8_t sha256[PACKAGE_SHA256_BYTES], char hex[HEX_BYTE
     }
 }
 
-static bool is_folder(const char *path)
+bool packages_is_folder(const char *path)
 {
     struct stat status;
     return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 /* The entry of a content, made when new; whether its folder is there is another matter. */
-static struct entry *entry_of(struct packages *packages, const char *hex)
+struct package_entry *packages_entry(struct packages *packages, const char *hex)
 {
-    struct entry *entry;
+    struct package_entry *entry;
     HASH_FIND_STR(packages->entries, hex, entry);
     if (entry == NULL) {
         entry = memory_new(1, sizeof(*entry));
@@ -171,8 +162,50 @@ const char *packages_find(struct packages *packages, const uint8_t sha256[PACKAG
 {
     char hex[HEX_BYTES];
     to_hex(sha256, hex);
-    const struct entry *entry = entry_of(packages, hex);
-    return is_folder(entry->folder) ? entry->folder : NULL;
+    const struct package_entry *entry = packages_entry(packages, hex);
+    if (!packages_is_folder(entry->folder)) {
+        return NULL;
+    }
+    (void)utimensat(AT_FDCWD, entry->folder, NULL, 0); /* how recently it was found */
+    return entry->folder;
+}
+
+static struct package_entry *entry_of_folder(struct packages *packages, const char *folder)
+{
+    const char *slash = strrchr(folder, '/');
+    assert(slash != NULL);
+    return packages_entry(packages, slash + 1);
+}
+
+int packages_use(struct packages *packages, const char *folder)
+{
+    struct package_entry *entry = entry_of_folder(packages, folder);
+    struct stat locked, there;
+    if (entry->uses > 0) {
+        entry->uses++;
+        return 0;
+    }
+    int fd = packages_lock(entry->folder, LOCK_SH);
+    if (fd < 0) {
+        return -ENOENT;
+    }
+    if (fstat(fd, &locked) < 0 || lstat(entry->folder, &there) < 0 ||
+        locked.st_ino != there.st_ino) {
+        close(fd);
+        return -ENOENT;
+    }
+    entry->lock = fd;
+    entry->uses = 1;
+    return 0;
+}
+
+void packages_drop(struct packages *packages, const char *folder)
+{
+    struct package_entry *entry = entry_of_folder(packages, folder);
+    assert(entry->uses > 0);
+    if (--entry->uses == 0) {
+        close(entry->lock);
+    }
 }
 
 static int check(const uint8_t sha256[PACKAGE_SHA256_BYTES], const char *file_name,
@@ -205,13 +238,13 @@ static int check(const uint8_t sha256[PACKAGE_SHA256_BYTES], const char *file_na
 }
 
 /* Rename it to its place, unless another worker was faster. */
-static int put(const char *unpacked, const struct entry *entry, struct error *error)
+static int put(const char *unpacked, const struct package_entry *entry, struct error *error)
 {
     if (rename(unpacked, entry->folder) == 0) {
         return 0;
     }
     int code = errno;
-    if ((code == EEXIST || code == ENOTEMPTY) && is_folder(entry->folder)) {
+    if ((code == EEXIST || code == ENOTEMPTY) && packages_is_folder(entry->folder)) {
         return 0;
     }
     return error_set(error, -code, "the package can't be put into %s: %s", entry->folder,
@@ -229,8 +262,8 @@ int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA25
     }
     char hex[HEX_BYTES];
     to_hex(sha256, hex);
-    struct entry *entry = entry_of(packages, hex);
-    if (is_folder(entry->folder)) {
+    struct package_entry *entry = packages_entry(packages, hex);
+    if (packages_is_folder(entry->folder)) {
         *ret_folder = entry->folder;
         return 0;
     }
@@ -241,7 +274,7 @@ int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA25
     if (mkdir(unpacking, 0755) < 0) {
         result = error_set(error, -errno, "the package can't be unpacked in %s: %s",
                            packages->directory, strerror(errno));
-    } else if ((fd = lock_folder(unpacking)) < 0) {
+    } else if ((fd = packages_lock(unpacking, LOCK_EX)) < 0) {
         result = error_set(error, -EBUSY,
                            "the package can't be unpacked in %s: the folder is in use", unpacking);
     } else {
@@ -251,12 +284,13 @@ int packages_store(struct packages *packages, const uint8_t sha256[PACKAGE_SHA25
         result = put(unpacking, entry, error);
     }
     /* A no-op after the rename. */
-    remove_tree(unpacking);
+    packages_remove_tree(unpacking);
     if (fd >= 0) {
         close(fd);
     }
     free(unpacking);
     if (result == 0) {
+        packages_evict(packages, entry);
         *ret_folder = entry->folder;
     }
     return result;

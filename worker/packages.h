@@ -21,14 +21,30 @@
 struct packages;
 
 /*
- * `directory` is made when missing; half-unpacked folders of before are removed. Returns owned, or
- * NULL with a sentence.
+ * `directory` is made when missing; half-unpacked folders of before are removed. When what is
+ * stored passes `bytes_max` (0: no limit), what nobody uses goes, the least recently found first.
+ * Returns owned, or NULL with a sentence.
  */
-struct packages *packages_new(const char *directory, struct error *error);
+struct packages *packages_new(const char *directory, uint64_t bytes_max, struct error *error);
 void packages_free(struct packages *packages);
 
-/* The folder of a content that is there already, or NULL. Borrowed until packages_free. */
+/*
+ * The folder of a content that is there already, or NULL. The text is borrowed until packages_free;
+ * the folder stays while somebody uses it.
+ */
 const char *packages_find(struct packages *packages, const uint8_t sha256[PACKAGE_SHA256_BYTES]);
+
+/*
+ * Use a folder that packages_find gave: neither this nor another worker removes it until
+ * packages_drop was called as often. Returns 0, or -ENOENT: it has just been removed, ask for it
+ * again.
+ */
+MUST_CHECK int packages_use(struct packages *packages, const char *folder);
+void packages_drop(struct packages *packages, const char *folder);
+
+/* What all folders took when they were last counted, and how many were removed for want of room. */
+uint64_t packages_bytes(const struct packages *packages);
+uint64_t packages_evicted(const struct packages *packages);
 
 /*
  * Unpack `data` (a name ending in .py is one file, else an archive that libarchive reads: zip, tar,

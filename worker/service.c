@@ -450,7 +450,7 @@ static int start_edges(struct service *service, struct error *error)
     if (address_parse(config->licensor, &licence.address, error) != 0) {
         return -EINVAL;
     }
-    service->packages = packages_new(config->cache_dir, error);
+    service->packages = packages_new(config->cache_dir, (uint64_t)config->cache_bytes, error);
     service->follower =
         service->packages == NULL
             ? NULL

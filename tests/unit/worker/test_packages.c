@@ -40,7 +40,7 @@ static int set_up(void **state)
     struct error error;
     snprintf(cache->directory, sizeof(cache->directory), "/tmp/engenho-packages-XXXXXX");
     assert_non_null(mkdtemp(cache->directory));
-    cache->packages = packages_new(cache->directory, &error);
+    cache->packages = packages_new(cache->directory, 0, &error);
     assert_non_null(cache->packages);
     *state = cache;
     return 0;
@@ -177,7 +177,7 @@ static void a_python_file_is_a_package(void **state)
     assert_content(folder, "plant.py", "x = 1\n");
     assert_ptr_equal(packages_find(cache->packages, sha256), folder);
     /* A worker that comes later finds it. */
-    struct packages *other = packages_new(cache->directory, &error);
+    struct packages *other = packages_new(cache->directory, 0, &error);
     assert_string_equal(packages_find(other, sha256), folder);
     assert_int_equal(packages_store(other, sha256, "plant.py", "x = 1\n", 6, &folder, &error), 0);
     packages_free(other);
@@ -339,7 +339,7 @@ static void leftovers_of_a_crash_are_removed_but_not_another_workers(void **stat
     int fd = open(live, O_RDONLY | O_DIRECTORY);
     assert_int_equal(flock(fd, LOCK_EX), 0);
     struct error error;
-    struct packages *other = packages_new(cache->directory, &error);
+    struct packages *other = packages_new(cache->directory, 0, &error);
     assert_non_null(other);
     assert_int_equal(access(dead, F_OK), -1);
     assert_int_equal(access(live, F_OK), 0);
@@ -353,8 +353,69 @@ static void a_folder_that_cannot_be_used_is_one_sentence(void **state)
 {
     (void)state;
     struct error error;
-    assert_null(packages_new("/proc/nowhere/packages", &error));
+    assert_null(packages_new("/proc/nowhere/packages", 0, &error));
     assert_non_null(strstr(error.text, "/proc/nowhere/packages"));
+}
+
+/* One of 64 KiB, named by `letter`, found last. */
+static const char *store_large(struct packages *packages, char letter)
+{
+    static char text[64 * 1024];
+    uint8_t sha256[PACKAGE_SHA256_BYTES];
+    const char *folder = NULL;
+    struct error error;
+    memset(text, ' ', sizeof(text));
+    snprintf(text, sizeof(text), "# %c", letter);
+    text[3] = '\n';
+    hash(text, sizeof(text), sha256);
+    assert_int_equal(
+        packages_store(packages, sha256, "large.py", text, sizeof(text), &folder, &error), 0);
+    /* Times of folders have the kernel's tick. */
+    struct timespec times[2] = {{.tv_sec = letter}, {.tv_sec = letter}};
+    assert_int_equal(utimensat(AT_FDCWD, folder, times, 0), 0);
+    return folder;
+}
+
+static void what_is_longest_unused_goes_when_the_cache_is_full(void **state)
+{
+    struct cache *cache = *state;
+    struct error error;
+    struct packages *packages = packages_new(cache->directory, 200 * 1024, &error);
+    const char *a = store_large(packages, 'a'), *b = store_large(packages, 'b');
+    assert_int_equal(packages_evicted(packages), 0);
+    const char *c = store_large(packages, 'c');
+    assert_int_equal(access(a, F_OK), -1);
+    assert_int_equal(access(b, F_OK), 0);
+    assert_int_equal(access(c, F_OK), 0);
+    assert_int_equal(packages_evicted(packages), 1);
+    assert_true(packages_bytes(packages) <= 200 * 1024);
+    assert_int_equal(count_entries(cache->directory), 2);
+    assert_int_equal(packages_use(packages, a), -ENOENT);
+    packages_free(packages);
+}
+
+static void what_a_worker_uses_stays_though_the_cache_is_full(void **state)
+{
+    struct cache *cache = *state;
+    struct error error;
+    struct packages *packages = packages_new(cache->directory, 1, &error);
+    const char *a = store_large(cache->packages, 'a'), *b = store_large(cache->packages, 'b');
+    assert_int_equal(packages_use(cache->packages, a), 0);
+    assert_int_equal(packages_use(packages, b), 0);
+    assert_int_equal(packages_use(packages, b), 0);
+    const char *c = store_large(packages, 'c');
+    packages_drop(packages, b);
+    const char *d = store_large(packages, 'd');
+    assert_int_equal(access(c, F_OK), -1);
+    assert_int_equal(count_entries(cache->directory), 3);
+    packages_drop(packages, b);
+    packages_drop(cache->packages, a);
+    (void)store_large(packages, 'e');
+    assert_int_equal(access(a, F_OK), -1);
+    assert_int_equal(access(b, F_OK), -1);
+    assert_int_equal(access(d, F_OK), -1);
+    assert_int_equal(count_entries(cache->directory), 1);
+    packages_free(packages);
 }
 
 int main(void)
@@ -372,6 +433,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_hash_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leftovers_of_a_crash_are_removed_but_not_another_workers,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_longest_unused_goes_when_the_cache_is_full, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_a_worker_uses_stays_though_the_cache_is_full, set_up,
+                                        tear_down),
         cmocka_unit_test(a_folder_that_cannot_be_used_is_one_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
