@@ -20,6 +20,8 @@ const struct metric_desc producer_metrics[] = {
      .help = "Records of results that are no Result, of those this replica has read."},
     {.name = "engenho_usage_records_total", .type = METRIC_COUNTER,
      .help = "Usage records that this replica brought from the licensor to the topic usage."},
+    {.name = "engenho_usage_seats_granted_total", .type = METRIC_COUNTER, .labels = {"license", "processor", "production"},
+     .series_max = 1000, .help = "Seats that were granted, by pool and holder, of the usage records that this replica stored."},
     {.name = "engenho_usage_errors_total", .type = METRIC_COUNTER,
      .help = "Times that usage records could not be fetched, stored or acknowledged."},
     {.name = "engenho_usage_last_success_timestamp_seconds", .type = METRIC_GAUGE,

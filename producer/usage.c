@@ -21,8 +21,9 @@ struct usage {
     struct event *timer;
     struct usage_steps steps;
     char committing[USAGE_ID_BYTES_MAX + 1]; /* the last id of what is in a transaction */
-    size_t records;                          /* in it */
-    bool is_troubled;                        /* the log has been told */
+    void *packed;                            /* UsageRecords in it, for counting them */
+    size_t packed_bytes;
+    bool is_troubled; /* the log has been told */
     enum { MASTER_UNKNOWN, MASTER_LICENSED, MASTER_DEMO } master;
     struct metric *stored, *failures, *last_success;
 };
@@ -91,6 +92,31 @@ static void acknowledge(struct usage *usage)
     ask(usage, &question, on_acknowledged);
 }
 
+/* Who was granted what: from what is on the topic, so that nothing is counted twice. */
+static void count_stored(struct usage *usage)
+{
+    struct metrics *metrics = usage->options.metrics;
+    Engenho__UsageRecords *list =
+        engenho__usage_records__unpack(NULL, usage->packed_bytes, usage->packed);
+    if (list == NULL) {
+        return;
+    }
+    metric_add(usage->stored, (double)list->n_records);
+    for (size_t i = 0; i < list->n_records; i++) {
+        const Engenho__UsageRecord *record = list->records[i];
+        for (size_t j = 0; j < record->n_holders; j++) {
+            const Engenho__UsageHolder *holder = record->holders[j];
+            bool is_others = holder->processor[0] == '\0';
+            metric_add(
+                metrics_series(metrics, "engenho_usage_seats_granted_total",
+                               METRIC_VALUES(record->pool, is_others ? "others" : holder->processor,
+                                             is_others ? "others" : holder->production)),
+                (double)holder->granted);
+        }
+    }
+    engenho__usage_records__free_unpacked(list, NULL);
+}
+
 static void on_committed(void *context, int result, const struct shards_delivery *deliveries,
                          size_t count)
 {
@@ -98,7 +124,7 @@ static void on_committed(void *context, int result, const struct shards_delivery
     (void)deliveries;
     (void)count;
     if (result == 0) {
-        metric_add(usage->stored, (double)usage->records);
+        count_stored(usage);
     } else {
         trouble(usage, "the transaction with them was not committed");
     }
@@ -151,7 +177,10 @@ static void commit(struct usage *usage, const Engenho__UsageRecords *list)
         records[i] = pack_record(list->records[i]);
     }
     snprintf(usage->committing, sizeof usage->committing, "%s", list->records[count - 1]->id);
-    usage->records = count;
+    free(usage->packed);
+    usage->packed_bytes = engenho__usage_records__get_packed_size(list);
+    usage->packed = memory_new(usage->packed_bytes + 1, 1);
+    engenho__usage_records__pack(list, usage->packed);
     position.through = usage->committing;
     control.body_case = ENGENHO__CONTROL__BODY_USAGE;
     control.usage = &position;
@@ -322,6 +351,7 @@ void usage_free(struct usage *usage)
         return;
     }
     event_free(usage->timer);
+    free(usage->packed);
     free(usage);
 }
 

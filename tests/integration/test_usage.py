@@ -38,12 +38,15 @@ def stored(api: Api) -> list[Any]:
 
 
 def test_records_reach_the_topic_and_are_forgotten_by_the_licensor(kafka: Kafka, tmp_path: pathlib.Path, licensor: FakeLicensor) -> None:
-    made = [usage_record(minute, pool, refused=minute) for minute in range(600) for pool in ("productions", "requests")]
+    holders = [usage_pb2.UsageHolder(processor="w1", production="p", granted=2), usage_pb2.UsageHolder(granted=1)]
+    made = [usage_record(minute, pool, refused=minute, holders=holders) for minute in range(600) for pool in ("productions", "requests")]
     licensor.add(*made)
     with producer(kafka, tmp_path, licensor) as api:
         wait_for("all are acknowledged", lambda: not licensor.waiting)
         assert sorted(stored(api), key=lambda r: (r.from_us, r.pool)) == made
         assert api.service.metric("engenho_usage_records_total") == len(made)
+        assert api.service.metric("engenho_usage_seats_granted_total", license="requests", processor="w1", production="p") == 1200
+        assert api.service.metric("engenho_usage_seats_granted_total", processor="others") == 1200
 
 
 def kill_at(api: Api, licensor: FakeLicensor, kind: str, number: int) -> None:
