@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pathlib
 import re
@@ -15,6 +16,7 @@ from tests.harness.process import wait_for
 from tests.harness.system import System
 from tests.integration.licensors import HELD, REQUEST, Client
 from tests.integration.test_console import Browser, browser  # noqa: F401: a fixture
+from tests.keys.sign import licence, sign
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +135,17 @@ def test_many_seats_are_paged_by_the_server(system: System, browser: Browser, wo
     expect(page.locator("#seats-range")).to_contain_text("201 to")
     expect(page.locator("#seats-after")).to_be_disabled()
     browser.check()
+
+
+def test_a_licence_in_grace_is_said_in_words(system: System, browser: Browser) -> None:  # noqa: F811
+    """The last test: from here on the licence of this system is over."""
+    yesterday = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)).date().isoformat()
+    answer = system.call("POST", "/v1/licence", data=json.dumps(sign(licence("full", 1, valid_until=yesterday))))
+    assert answer.ok and answer.json()["inGrace"], answer.text
+    page = open_licences(browser, system)
+    expect(page.locator("#licence-notice")).to_contain_text("It works in grace until")
+    expect(page.locator("#licence")).to_contain_text("/ 9")
+    system.licensor.kill()
+    expect(page.locator("#licence-notice")).to_contain_text("The licensor does not answer", timeout=15000)
+    system.licensor.start()
+    expect(page.locator("#licence-notice")).to_contain_text("It works in grace until", timeout=30000)
