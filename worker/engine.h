@@ -69,6 +69,7 @@ struct engine_port {
 struct engine_options {
     const char *agent, *worker, *group, *session;
     uint32_t slot;
+    uint64_t life; /* of this process: random */
     /* take unclean starts as signs of a record that takes the worker down */
     bool isolate;
     int64_t commit_interval_us;

@@ -29,7 +29,10 @@ int lane_restore(struct lane *lane, int64_t position, const char *text, size_t l
     }
     int result = offsets_restore(&lane->input, metadata->done.data, metadata->done.len);
     *ret_slot = metadata->slot;
-    if (!metadata->clean) {
+    if (metadata->life != 0 && metadata->life == lane->engine->options.life) {
+        /* We gave up ourselves, for the broker's or the licensor's sake: no record did it. */
+        lane->unclean_starts = metadata->unclean_starts;
+    } else if (!metadata->clean) {
         lane->unclean_starts = metadata->unclean_starts + 1;
         if (metadata->one_by_one) {
             lane->crashed_offset = metadata->suspect_offset;

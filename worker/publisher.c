@@ -219,6 +219,7 @@ static char *print_metadata(struct engine *engine, struct lane *lane, struct lan
     metadata.slot = engine->options.slot;
     metadata.done = (ProtobufCBinaryData){.data = done.data, .len = done.length};
     metadata.clean = commit->clean;
+    metadata.life = engine->options.life;
     metadata.unclean_starts = isolation_unclean_starts(lane, commit->position);
     metadata.one_by_one = lane->one_by_one;
     metadata.suspect_offset = -1;

@@ -12,6 +12,7 @@
 #include "common/labels.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/random.h"
 
 #define TICK_MS 100      /* a look without a wake-up: polls, leases, timeouts */
 #define AGAIN_US 1000000 /* after what could not be started */
@@ -401,11 +402,14 @@ static void on_kafka_wake(evutil_socket_t fd, short what, void *context)
 static void init_engine(struct service *service)
 {
     const struct config *config = service->config;
+    uint64_t life;
+    random_bytes(&life, sizeof life);
     struct engine_options options = {
         .agent = config->agent,
         .worker = config->name,
         .group = service->group,
         .session = "",
+        .life = life,
         .isolate = config->delivery == DELIVERY_EXACTLY_ONCE,
         .commit_interval_us = config->commit_interval_us,
         .urgent_us = config->commit_interval_us < 5000 ? config->commit_interval_us : 5000,

@@ -171,6 +171,7 @@ class Kills:
         self.replay = replay
         self.system = replay.system
         self.done: list[str] = []
+        self.committed = 0  # results when the worker was last killed
         stream = random.Random(seed)
         whole = ROWS / RATE
         actions: list[Callable[[], None]] = (
@@ -193,11 +194,14 @@ class Kills:
         def under_way() -> bool:
             return self.system.worker.metric("engenho_executions_in_flight") > 0
 
+        # Killed three times at one and the same offset, it would rightly take the record there for the cause.
+        wait_for("it has committed something since the last kill",
+                 lambda: len(self.replay.results()["every"]) > self.committed, 120, every=0.2)
         wait_for("the worker is at work", under_way, 60, every=0.005)
         self.system.worker.kill()
         # What the script has begun and no committed result speaks of is work that the kill caught.
         begun = len(set(self.replay.started.read_text().splitlines()))
-        over = len(self.replay.results()["every"])
+        over = self.committed = len(self.replay.results()["every"])
         assert begun > over, f"the kill met no uncommitted work: {begun} begun, {over} committed"
         self.system.worker.start()
 

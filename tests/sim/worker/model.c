@@ -374,6 +374,7 @@ void model_start(struct model *model)
         .isolate = true,
         .commit_interval_us = 1000,
         .urgent_us = 50,
+        .life = model->lives + 1,
         .results_per_commit = 40,
         .open_max = 200,
         .due_max = MODEL_DUE_MAX,
@@ -433,6 +434,7 @@ void model_kill(struct model *model)
     memset(model->lanes, 0, sizeof model->lanes);
     model->up = false;
     model->worker_kills++;
+    model->lives += !model_chance(model, 3); /* else it gave up by itself and goes on */
 }
 
 static void revoke_one(struct model *model)

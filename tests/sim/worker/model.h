@@ -86,6 +86,7 @@ struct model {
     struct production *productions[8];
     size_t production_count;
     uint64_t runs, aborts, crashes, worker_kills, revokes, parks;
+    uint64_t lives; /* processes that ended */
     uint64_t holds;
 };
 

@@ -113,6 +113,7 @@ static void commit_metadata_in_base64_is_far_below_kafkas_limit(void **state)
     metadata.unclean_starts = UINT32_MAX;
     metadata.one_by_one = true;
     metadata.suspect_offset = INT64_MAX;
+    metadata.life = UINT64_MAX;
     assert_true(BASE64_TEXT_BYTES(engenho__commit_metadata__get_packed_size(&metadata)) - 1 <=
                 4096);
 }

@@ -140,6 +140,7 @@ static void metadata_comes_back_as_it_was_and_never_passes_the_brokers_limit(voi
     metadata.unclean_starts = UINT32_MAX;
     metadata.one_by_one = true;
     metadata.suspect_later = INT64_MAX;
+    metadata.life = UINT64_MAX;
     metadata.done = (ProtobufCBinaryData){.data = done, .len = COMMIT_METADATA_DONE_MAX};
     assert_int_equal(commit_metadata_print(&metadata, text), 0);
     assert_true(strlen(text) <= COMMIT_METADATA_TEXT_MAX);
