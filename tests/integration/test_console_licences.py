@@ -6,6 +6,7 @@ import datetime
 import json
 import pathlib
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,9 @@ from playwright.sync_api import Page, expect
 
 from tests.harness import Kafka
 from tests.harness.process import wait_for
+from tests.harness.proto import usage_pb2
 from tests.harness.system import System
+from tests.harness.topics import producer as kafka_producer
 from tests.integration.licensors import HELD, REQUEST, Client
 from tests.integration.test_console import Browser, browser  # noqa: F401: a fixture
 from tests.keys.sign import licence, sign
@@ -134,6 +137,22 @@ def test_many_seats_are_paged_by_the_server(system: System, browser: Browser, wo
     page.locator("#seats-after").click()
     expect(page.locator("#seats-range")).to_contain_text("201 to")
     expect(page.locator("#seats-after")).to_be_disabled()
+    browser.check()
+
+
+def test_the_last_day_is_summed_by_pool(system: System, browser: Browser) -> None:  # noqa: F811
+    now = int(time.time()) // 60 - 5
+    out = kafka_producer(system.kafka.servers)
+    records = [usage_pb2.UsageRecord(
+        id=f"{now + i}:archive", pool="archive", from_us=(now + i) * 60_000_000, until_us=(now + i + 1) * 60_000_000, granted=3, peak=i, limit=2,
+        refused=2, refusals=[usage_pb2.UsageRefusal(reason="pool_limit", count=2)], waited=1, wait_us_sum=2_000_000,
+        holders=[usage_pb2.UsageHolder(processor="w1", production="p", granted=2), usage_pb2.UsageHolder(granted=1)]) for i in (0, 1, 2)]
+    for record in [*records, records[0]]:
+        out.produce(system.prefix + "usage", key=record.pool, value=record.SerializeToString())
+    assert out.flush(30) == 0
+    page = open_licences(browser, system)
+    row = page.locator("#licence-usage tbody tr").filter(has_text="archive")
+    expect(row.locator("td")).to_have_text(["archive", "2 / 2", "9", "0", "0", "6: pool_limit 6", "3, 2 s each", "9: w1/p 6, others 3"], timeout=15000)
     browser.check()
 
 
