@@ -25,6 +25,18 @@ int kafka_check_version(struct error *error)
         rd_kafka_version_str());
 }
 
+rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *what,
+                             struct error *error)
+{
+    char text[256];
+    rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof text);
+    if (client == NULL) {
+        rd_kafka_conf_destroy(conf);
+        error_set(error, -EINVAL, "librdkafka refuses %s: %s", what, text);
+    }
+    return client;
+}
+
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
     char text[256];

@@ -74,6 +74,13 @@ enum kafka_role {
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options, enum kafka_role role,
                                 struct error *error);
 
+/*
+ * A client with the configuration, which is taken. Returns owned (rd_kafka_destroy), or NULL with a
+ * sentence that names `what` it should have become.
+ */
+rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *what,
+                             struct error *error);
+
 /* Set one property that we know to be right; asserts that librdkafka takes it. */
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 

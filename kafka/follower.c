@@ -6,12 +6,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "kafka/loop_queue.h"
 
 #define TURN_US 10000 /* of callbacks in a row */
 #define TICK_MS 500   /* a look without a wake-up: librdkafka's own callbacks need to be served */
@@ -26,9 +25,7 @@ struct part {
 
 struct follower {
     rd_kafka_t *client;
-    rd_kafka_queue_t *queue;
-    int wake_fd;
-    struct event *wake_event, *tick_event;
+    struct loop_queue messages;
     struct follower_callbacks callbacks;
     void *context;
     LIST_HEAD(, part) parts;
@@ -80,22 +77,17 @@ static void handle(struct follower *follower, const rd_kafka_message_t *message)
     }
 }
 
-static void on_wake(evutil_socket_t fd, short events, void *context)
+static void on_wake(void *context)
 {
     struct follower *follower = context;
     int64_t until_us = clock_mono_us() + TURN_US;
-    uint64_t count;
     rd_kafka_message_t *message;
-    (void)fd;
-    (void)events;
-    ssize_t got = read(follower->wake_fd, &count, sizeof count);
-    (void)got;
     while ((message = rd_kafka_consumer_poll(follower->client, 0)) != NULL) {
         handle(follower, message);
         rd_kafka_message_destroy(message);
         if (clock_mono_us() > until_us) {
             /* The wake-up comes only when the queue was empty: ask for the next turn ourselves. */
-            event_active(follower->wake_event, EV_READ, 0);
+            loop_queue_again(&follower->messages);
             return;
         }
     }
@@ -105,15 +97,12 @@ struct follower *follower_new(struct event_base *base, const struct kafka_option
                               const struct follower_callbacks *callbacks, void *context,
                               struct error *error)
 {
-    char text[256];
     rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_ROLE_READER, error);
     if (conf == NULL) {
         return NULL;
     }
-    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf, "a reader", error);
     if (client == NULL) {
-        rd_kafka_conf_destroy(conf);
-        error_set(error, -EINVAL, "librdkafka refuses a reader: %s", text);
         return NULL;
     }
     struct follower *follower = memory_new(1, sizeof *follower);
@@ -122,16 +111,8 @@ struct follower *follower_new(struct event_base *base, const struct kafka_option
     follower->context = context;
     LIST_INIT(&follower->parts);
     rd_kafka_poll_set_consumer(client);
-    follower->queue = rd_kafka_queue_get_consumer(client);
-    follower->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    assert(follower->wake_fd >= 0);
-    uint64_t one = 1;
-    rd_kafka_queue_io_event_enable(follower->queue, follower->wake_fd, &one, sizeof one);
-    follower->wake_event =
-        event_new(base, follower->wake_fd, EV_READ | EV_PERSIST, on_wake, follower);
-    event_add(follower->wake_event, NULL);
-    follower->tick_event = event_new(base, -1, EV_PERSIST, on_wake, follower);
-    event_add(follower->tick_event, &(struct timeval){.tv_usec = TICK_MS * 1000});
+    loop_queue_open(&follower->messages, base, rd_kafka_queue_get_consumer(client), TICK_MS,
+                    on_wake, follower);
     return follower;
 }
 
@@ -147,16 +128,12 @@ void follower_free(struct follower *follower)
     if (follower == NULL) {
         return;
     }
-    event_free(follower->wake_event);
-    event_free(follower->tick_event);
+    loop_queue_close(&follower->messages);
     while (!LIST_EMPTY(&follower->parts)) {
         free_part(LIST_FIRST(&follower->parts));
     }
-    rd_kafka_queue_io_event_enable(follower->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(follower->queue);
     rd_kafka_consumer_close(follower->client);
     rd_kafka_destroy(follower->client);
-    close(follower->wake_fd);
     free(follower);
 }
 

@@ -273,18 +273,15 @@ static void on_answer(evutil_socket_t fd, short events, void *context)
 struct kafka_jobs *kafka_jobs_new(struct event_base *base, const struct kafka_options *kafka,
                                   struct error *error)
 {
-    char text[256];
     sigset_t all, before;
     rd_kafka_conf_t *conf = kafka_conf_new(kafka, KAFKA_ROLE_READER, error);
     if (conf == NULL) {
         return NULL;
     }
     struct kafka_jobs *jobs = memory_new(1, sizeof *jobs);
-    jobs->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    jobs->client = kafka_client_new(RD_KAFKA_CONSUMER, conf, "a reader", error);
     if (jobs->client == NULL) {
-        rd_kafka_conf_destroy(conf);
         free(jobs);
-        error_set(error, -EINVAL, "librdkafka refuses a reader: %s", text);
         return NULL;
     }
     rd_kafka_poll_set_consumer(jobs->client);

@@ -11,13 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/duration.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "kafka/loop_queue.h"
 #include "kafka/topics.h"
 #include "producer/lag_json.h"
 #include "producer/lag_view.h"
@@ -39,9 +38,8 @@ struct lag {
     struct lag_view view;
     struct lag_options options;
     rd_kafka_t *admin;
-    rd_kafka_queue_t *queue;
-    int wake_fd;
-    struct event *wake_event, *poll_event, *round_event;
+    struct loop_queue answers;
+    struct event *round_event;
     unsigned waiting; /* answers of this round; 0: no round */
     enum step step;   /* what the round asked last */
     bool failed;      /* the round missed an answer */
@@ -89,7 +87,7 @@ static void ask_topics(struct lag *lag)
     }
     rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(names, count);
     rd_kafka_AdminOptions_t *options = options_for(lag, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-    rd_kafka_DescribeTopics(lag->admin, topics, options, lag->queue);
+    rd_kafka_DescribeTopics(lag->admin, topics, options, lag->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_TopicCollection_destroy(topics);
     free(names);
@@ -104,7 +102,7 @@ static void ask_groups(struct lag *lag)
         names[i++] = agent->group;
     }
     rd_kafka_AdminOptions_t *options = options_for(lag, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    rd_kafka_DescribeConsumerGroups(lag->admin, names, count, options, lag->queue);
+    rd_kafka_DescribeConsumerGroups(lag->admin, names, count, options, lag->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
     free(names);
 }
@@ -117,7 +115,7 @@ static void ask_committed(struct lag *lag)
             rd_kafka_ListConsumerGroupOffsets_new(agent->group, NULL);
         rd_kafka_AdminOptions_t *options =
             options_for(lag, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-        rd_kafka_ListConsumerGroupOffsets(lag->admin, &question, 1, options, lag->queue);
+        rd_kafka_ListConsumerGroupOffsets(lag->admin, &question, 1, options, lag->answers.queue);
         rd_kafka_AdminOptions_destroy(options);
         rd_kafka_ListConsumerGroupOffsets_destroy(question);
     }
@@ -139,7 +137,7 @@ static void ask_offsets(struct lag *lag, int64_t which, enum ask ask)
             options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED);
         assert(error == NULL);
         (void)error;
-        rd_kafka_ListOffsets(lag->admin, parts, options, lag->queue);
+        rd_kafka_ListOffsets(lag->admin, parts, options, lag->answers.queue);
         rd_kafka_AdminOptions_destroy(options);
     }
     rd_kafka_topic_partition_list_destroy(parts);
@@ -256,7 +254,7 @@ static void trim(struct lag *lag)
         rd_kafka_AdminOptions_t *options =
             rd_kafka_AdminOptions_new(lag->admin, RD_KAFKA_ADMIN_OP_DELETERECORDS);
         rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof text);
-        rd_kafka_DeleteRecords(lag->admin, &order, 1, options, lag->queue);
+        rd_kafka_DeleteRecords(lag->admin, &order, 1, options, lag->answers.queue);
         rd_kafka_AdminOptions_destroy(options);
         rd_kafka_DeleteRecords_destroy(order);
     }
@@ -362,16 +360,11 @@ static void ask_next(struct lag *lag)
     }
 }
 
-static void on_wake(evutil_socket_t fd, short events, void *context)
+static void on_wake(void *context)
 {
     struct lag *lag = context;
     rd_kafka_event_t *event;
-    uint64_t wakes;
-    (void)fd;
-    (void)events;
-    ssize_t got = read(lag->wake_fd, &wakes, sizeof wakes);
-    (void)got;
-    while ((event = rd_kafka_queue_poll(lag->queue, 0)) != NULL) {
+    while ((event = rd_kafka_queue_poll(lag->answers.queue, 0)) != NULL) {
         bool counts = is_answer(event);
         read_answer(lag, event);
         rd_kafka_event_destroy(event);
@@ -406,16 +399,14 @@ static void on_round(evutil_socket_t fd, short events, void *context)
 
 struct lag *lag_new(struct event_base *base, const struct lag_options *options, struct error *error)
 {
-    char text[256];
     /* A consumer: librdkafka's ListConsumerGroupOffsets crashes in a producer (docs/decisions). */
     rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_READER, error);
     if (conf == NULL) {
         return NULL;
     }
-    rd_kafka_t *admin = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_t *admin =
+        kafka_client_new(RD_KAFKA_CONSUMER, conf, "the lag collector's client", error);
     if (admin == NULL) {
-        rd_kafka_conf_destroy(conf);
-        error_set(error, -EINVAL, "librdkafka refuses the lag collector's client: %s", text);
         return NULL;
     }
     struct lag *lag = memory_new(1, sizeof *lag);
@@ -427,15 +418,7 @@ struct lag *lag_new(struct event_base *base, const struct lag_options *options, 
     lag->options.agents_max = options->agents_max != 0 ? options->agents_max : AGENTS_MAX_DEFAULT;
     lag->view.prefix = options->kafka->prefix;
     lag->admin = admin;
-    lag->queue = rd_kafka_queue_new(admin);
-    lag->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    assert(lag->wake_fd >= 0);
-    uint64_t one = 1;
-    rd_kafka_queue_io_event_enable(lag->queue, lag->wake_fd, &one, sizeof one);
-    lag->wake_event = event_new(base, lag->wake_fd, EV_READ | EV_PERSIST, on_wake, lag);
-    event_add(lag->wake_event, NULL);
-    lag->poll_event = event_new(base, -1, EV_PERSIST, on_wake, lag);
-    event_add(lag->poll_event, &(struct timeval){.tv_usec = POLL_MS * 1000});
+    loop_queue_open(&lag->answers, base, rd_kafka_queue_new(admin), POLL_MS, on_wake, lag);
     lag->round_event = event_new(base, -1, 0, on_round, lag);
     event_add(lag->round_event, &(struct timeval){.tv_usec = 100000});
     lag->duration =
@@ -452,13 +435,9 @@ void lag_free(struct lag *lag)
     if (lag == NULL) {
         return;
     }
-    event_free(lag->wake_event);
-    event_free(lag->poll_event);
     event_free(lag->round_event);
-    rd_kafka_queue_io_event_enable(lag->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(lag->queue);
+    loop_queue_close(&lag->answers);
     rd_kafka_destroy(lag->admin);
-    close(lag->wake_fd);
     lag_view_release(&lag->view);
     free(lag);
 }

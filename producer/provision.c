@@ -14,12 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "kafka/loop_queue.h"
 
 #define TIMEOUT_MS 10000
 #define AGAIN_MS 250
@@ -41,9 +40,8 @@ struct provision {
     struct provision_callbacks callbacks;
     void *context;
     rd_kafka_t *admin;
-    rd_kafka_queue_t *queue;
-    int wake_fd;
-    struct event *wake_event, *tick_event;
+    struct event_base *base;
+    struct loop_queue answers;
     LIST_HEAD(, job) jobs;
     struct error trouble; /* empty: none */
 };
@@ -105,7 +103,7 @@ static void ask_partitions(struct job *job)
     rd_kafka_TopicCollection_t *topics =
         rd_kafka_TopicCollection_of_topic_names(names, ARRAY_SIZE(names));
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-    rd_kafka_DescribeTopics(job->provision->admin, topics, options, job->provision->queue);
+    rd_kafka_DescribeTopics(job->provision->admin, topics, options, job->provision->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_TopicCollection_destroy(topics);
 }
@@ -116,7 +114,7 @@ static void ask_committed(struct job *job)
         rd_kafka_ListConsumerGroupOffsets_new(job->group, job->missing);
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
     rd_kafka_ListConsumerGroupOffsets(job->provision->admin, &question, 1, options,
-                                      job->provision->queue);
+                                      job->provision->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(question);
 }
@@ -126,7 +124,7 @@ static void ask_members(struct job *job)
     const char *groups[] = {job->group};
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
     rd_kafka_DescribeConsumerGroups(job->provision->admin, groups, 1, options,
-                                    job->provision->queue);
+                                    job->provision->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
 }
 
@@ -138,7 +136,8 @@ static void ask_offsets(struct job *job)
                                                          : RD_KAFKA_OFFSET_SPEC_EARLIEST;
     }
     rd_kafka_AdminOptions_t *options = options_for(job, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-    rd_kafka_ListOffsets(job->provision->admin, job->missing, options, job->provision->queue);
+    rd_kafka_ListOffsets(job->provision->admin, job->missing, options,
+                         job->provision->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
 }
 
@@ -149,7 +148,7 @@ static void commit(struct job *job)
     rd_kafka_AdminOptions_t *options =
         options_for(job, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
     rd_kafka_AlterConsumerGroupOffsets(job->provision->admin, &order, 1, options,
-                                       job->provision->queue);
+                                       job->provision->answers.queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_AlterConsumerGroupOffsets_destroy(order);
 }
@@ -307,16 +306,11 @@ static void read_answer(struct job *job, rd_kafka_event_t *event)
     }
 }
 
-static void on_wake(evutil_socket_t fd, short events, void *context)
+static void on_wake(void *context)
 {
     struct provision *provision = context;
     rd_kafka_event_t *event;
-    uint64_t wakes;
-    (void)fd;
-    (void)events;
-    ssize_t got = read(provision->wake_fd, &wakes, sizeof wakes);
-    (void)got;
-    while ((event = rd_kafka_queue_poll(provision->queue, 0)) != NULL) {
+    while ((event = rd_kafka_queue_poll(provision->answers.queue, 0)) != NULL) {
         struct job *job = rd_kafka_event_opaque(event);
         if (job != NULL) {
             read_answer(job, event);
@@ -331,7 +325,7 @@ static void begin(struct job *job)
     struct error error;
     struct provision *provision = job->provision;
     if (topics_create_send(provision->admin, &provision->options.topics, job->agent, TIMEOUT_MS,
-                           provision->queue, job, &error) != 0) {
+                           provision->answers.queue, job, &error) != 0) {
         fail(job, "topics", error.text);
     }
 }
@@ -363,16 +357,13 @@ struct provision *provision_new(struct event_base *base, const struct provision_
                                 const struct provision_callbacks *callbacks, void *context,
                                 struct error *error)
 {
-    char text[256];
     /* A consumer: librdkafka's ListConsumerGroupOffsets crashes in a producer (docs/decisions). */
     rd_kafka_conf_t *conf = kafka_conf_new(options->kafka, KAFKA_ROLE_READER, error);
     if (conf == NULL) {
         return NULL;
     }
-    rd_kafka_t *admin = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_t *admin = kafka_client_new(RD_KAFKA_CONSUMER, conf, "an admin client", error);
     if (admin == NULL) {
-        rd_kafka_conf_destroy(conf);
-        error_set(error, -EINVAL, "librdkafka refuses an admin client: %s", text);
         return NULL;
     }
     struct provision *provision = memory_new(1, sizeof *provision);
@@ -380,16 +371,9 @@ struct provision *provision_new(struct event_base *base, const struct provision_
     provision->callbacks = *callbacks;
     provision->context = context;
     provision->admin = admin;
-    provision->queue = rd_kafka_queue_new(admin);
-    provision->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    assert(provision->wake_fd >= 0);
-    uint64_t one = 1;
-    rd_kafka_queue_io_event_enable(provision->queue, provision->wake_fd, &one, sizeof one);
-    provision->wake_event =
-        event_new(base, provision->wake_fd, EV_READ | EV_PERSIST, on_wake, provision);
-    event_add(provision->wake_event, NULL);
-    provision->tick_event = event_new(base, -1, EV_PERSIST, on_wake, provision);
-    event_add(provision->tick_event, &(struct timeval){.tv_usec = TICK_MS * 1000});
+    provision->base = base;
+    loop_queue_open(&provision->answers, base, rd_kafka_queue_new(admin), TICK_MS, on_wake,
+                    provision);
     LIST_INIT(&provision->jobs);
     add_job(provision, base, NULL);
     return provision;
@@ -403,12 +387,8 @@ void provision_free(struct provision *provision)
     while (!LIST_EMPTY(&provision->jobs)) {
         free_job(LIST_FIRST(&provision->jobs));
     }
-    event_free(provision->wake_event);
-    event_free(provision->tick_event);
-    rd_kafka_queue_io_event_enable(provision->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(provision->queue);
+    loop_queue_close(&provision->answers);
     rd_kafka_destroy(provision->admin);
-    close(provision->wake_fd);
     free(provision);
 }
 
@@ -420,7 +400,7 @@ void provision_agent(struct provision *provision, const char *agent)
             return;
         }
     }
-    add_job(provision, event_get_base(provision->wake_event), agent);
+    add_job(provision, provision->base, agent);
 }
 
 const char *provision_trouble(const struct provision *provision)

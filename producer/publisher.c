@@ -4,15 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #include "common/memory.h"
+#include "kafka/loop_queue.h"
 #include "kafka/topics.h"
 
 #define RECORDS_WAITING_MAX 200000
-#define TICK_US 200000
+#define TICK_MS 200
 
 struct batch;
 
@@ -35,8 +34,7 @@ struct batch {
 struct publisher {
     rd_kafka_t *client;
     const char *prefix;
-    int wake_fd;
-    struct event *wake, *tick;
+    struct loop_queue reports;
     size_t waiting;
     LIST_HEAD(, batch) batches;
 };
@@ -73,23 +71,15 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
     }
 }
 
-static void on_wake(evutil_socket_t fd, short events, void *context)
+static void on_wake(void *context)
 {
     struct publisher *publisher = context;
-    uint64_t count;
-    (void)fd;
-    (void)events;
-    ssize_t got = read(publisher->wake_fd, &count, sizeof count);
-    (void)got;
     rd_kafka_poll(publisher->client, 0);
 }
 
 struct publisher *publisher_new(struct event_base *base, const struct kafka_options *kafka,
                                 struct error *error)
 {
-    static const uint64_t one = 1;
-    const struct timeval tick = {0, TICK_US};
-    char text[256];
     rd_kafka_conf_t *conf = kafka_conf_new(kafka, KAFKA_ROLE_PROMPT, error);
     if (conf == NULL) {
         return NULL;
@@ -99,22 +89,14 @@ struct publisher *publisher_new(struct event_base *base, const struct kafka_opti
     kafka_conf_set(conf, "message.timeout.ms", "20000");
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, publisher);
-    publisher->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    publisher->client = kafka_client_new(RD_KAFKA_PRODUCER, conf, "a producer", error);
     if (publisher->client == NULL) {
-        rd_kafka_conf_destroy(conf);
         free(publisher);
-        error_set(error, -EINVAL, "librdkafka refuses a producer: %s", text);
         return NULL;
     }
     publisher->prefix = kafka->prefix;
-    publisher->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(publisher->client);
-    rd_kafka_queue_io_event_enable(queue, publisher->wake_fd, &one, sizeof one);
-    rd_kafka_queue_destroy(queue);
-    publisher->wake = event_new(base, publisher->wake_fd, EV_READ | EV_PERSIST, on_wake, publisher);
-    publisher->tick = event_new(base, -1, EV_PERSIST, on_wake, publisher);
-    event_add(publisher->wake, NULL);
-    event_add(publisher->tick, &tick);
+    loop_queue_open(&publisher->reports, base, rd_kafka_queue_get_main(publisher->client), TICK_MS,
+                    on_wake, publisher);
     return publisher;
 }
 
@@ -123,10 +105,8 @@ void publisher_free(struct publisher *publisher)
     if (publisher == NULL) {
         return;
     }
-    event_free(publisher->wake);
-    event_free(publisher->tick);
+    loop_queue_close(&publisher->reports);
     rd_kafka_destroy(publisher->client); /* no callback comes from here: nobody polls */
-    close(publisher->wake_fd);
     while (!LIST_EMPTY(&publisher->batches)) {
         batch_free(LIST_FIRST(&publisher->batches));
     }

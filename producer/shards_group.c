@@ -10,12 +10,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "kafka/loop_queue.h"
 #include "kafka/topics.h"
 #include "producer/shards.h"
 
@@ -25,9 +24,8 @@
 
 struct shards_group {
     rd_kafka_t *client;
-    rd_kafka_queue_t *queue;
-    int wake_fd;
-    struct event *wake_event, *tick_event, *rejoin_event;
+    struct loop_queue messages;
+    struct event *rejoin_event;
     char topic[TOPIC_NAME_BYTES_MAX];
     int count;
     struct shards_group_callbacks callbacks;
@@ -150,15 +148,10 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
     }
 }
 
-static void on_wake(evutil_socket_t fd, short events, void *context)
+static void on_wake(void *context)
 {
     struct shards_group *group = context;
     rd_kafka_message_t *message;
-    uint64_t wakes;
-    (void)fd;
-    (void)events;
-    ssize_t got = read(group->wake_fd, &wakes, sizeof wakes);
-    (void)got;
     while ((message = rd_kafka_consumer_poll(group->client, 0)) != NULL) {
         int64_t now_us = clock_mono_us();
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
@@ -185,7 +178,7 @@ struct shards_group *shards_group_new(struct event_base *base, const struct kafk
                                       int count, const struct shards_group_callbacks *callbacks,
                                       void *context, struct error *error)
 {
-    char name[TOPIC_NAME_BYTES_MAX], text[256];
+    char name[TOPIC_NAME_BYTES_MAX];
     rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_ROLE_GROUP, error);
     if (conf == NULL) {
         return NULL;
@@ -198,10 +191,8 @@ struct shards_group *shards_group_new(struct event_base *base, const struct kafk
     kafka_conf_set(conf, "enable.partition.eof", "false");
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, group);
-    group->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    group->client = kafka_client_new(RD_KAFKA_CONSUMER, conf, "the shards' consumer", error);
     if (group->client == NULL) {
-        rd_kafka_conf_destroy(conf);
-        error_set(error, -EINVAL, "librdkafka refuses the shards' consumer: %s", text);
         free(group);
         return NULL;
     }
@@ -211,15 +202,8 @@ struct shards_group *shards_group_new(struct event_base *base, const struct kafk
     group->context = context;
     topic_name(options->prefix, TOPIC_CONTROL, group->topic);
     rd_kafka_poll_set_consumer(group->client);
-    group->queue = rd_kafka_queue_get_consumer(group->client);
-    group->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    assert(group->wake_fd >= 0);
-    uint64_t one = 1;
-    rd_kafka_queue_io_event_enable(group->queue, group->wake_fd, &one, sizeof one);
-    group->wake_event = event_new(base, group->wake_fd, EV_READ | EV_PERSIST, on_wake, group);
-    event_add(group->wake_event, NULL);
-    group->tick_event = event_new(base, -1, EV_PERSIST, on_wake, group);
-    event_add(group->tick_event, &(struct timeval){.tv_usec = TICK_MS * 1000});
+    loop_queue_open(&group->messages, base, rd_kafka_queue_get_consumer(group->client), TICK_MS,
+                    on_wake, group);
     group->rejoin_event = event_new(base, -1, 0, on_rejoin, group);
     join(group);
     return group;
@@ -231,21 +215,17 @@ void shards_group_free(struct shards_group *group)
         return;
     }
     group->stopping = true;
-    event_free(group->wake_event);
-    event_free(group->tick_event);
     event_free(group->rejoin_event);
-    rd_kafka_queue_io_event_enable(group->queue, -1, NULL, 0);
+    loop_queue_close(&group->messages);
     if (group->revoked != NULL) {
         memset(group->leaving, 0, sizeof group->leaving);
         answer_revoke(group);
     }
-    rd_kafka_queue_destroy(group->queue);
     rd_kafka_consumer_close(group->client);
     rd_kafka_destroy(group->client);
     for (int i = 0; i < group->count; i++) {
         lose(group, i);
     }
-    close(group->wake_fd);
     free(group);
 }
 

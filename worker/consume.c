@@ -298,13 +298,10 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *opa
 
 static rd_kafka_t *new_consumer(struct service *service, rd_kafka_conf_t *conf, struct error *error)
 {
-    char text[256];
     rd_kafka_conf_set_opaque(conf, service);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf, "a consumer", error);
     if (client == NULL) {
-        rd_kafka_conf_destroy(conf);
-        error_set(error, -EINVAL, "librdkafka refuses a consumer: %s", text);
         return NULL;
     }
     rd_kafka_poll_set_consumer(client);
