@@ -6,13 +6,12 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/address.h"
+#include "common/bound_port.h"
 #include "common/memory.h"
 
 #define EXPOSITION_BYTES_MAX (64 * 1024 * 1024)
@@ -94,17 +93,6 @@ static void answer_unknown(struct evhttp_request *request, void *context)
     answer_text(request, 404, "here are /metrics, /livez, /readyz and /startupz");
 }
 
-static uint16_t port_of(evutil_socket_t fd)
-{
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
-        return 0;
-    }
-    return storage.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&storage)->sin6_port)
-                                         : ntohs(((struct sockaddr_in *)&storage)->sin_port);
-}
-
 static void refuse_address(const char *address, int code, struct error *error)
 {
     if (code == EADDRINUSE) {
@@ -141,7 +129,7 @@ struct admin *admin_new(struct event_base *base, const struct admin_options *opt
     struct admin *admin = memory_new(1, sizeof *admin);
     admin->http = http;
     admin->options = *options;
-    admin->port = port_of(evhttp_bound_socket_get_fd(bound));
+    admin->port = bound_port(evhttp_bound_socket_get_fd(bound));
     evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
     evhttp_set_max_headers_size(http, REQUEST_BYTES_MAX);
     evhttp_set_max_body_size(http, REQUEST_BYTES_MAX);

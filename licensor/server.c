@@ -3,7 +3,6 @@
  */
 #include "licensor/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -17,6 +16,7 @@
 #include <uthash.h>
 
 #include "common/address.h"
+#include "common/bound_port.h"
 #include "common/frames.h"
 #include "common/memory.h"
 
@@ -215,11 +215,7 @@ static int bind_to(struct server *server, struct error *error)
                          "can't listen on %s: %s; stop what uses it, or change --listen",
                          server->options.listen, strerror(rc));
     }
-    struct sockaddr_storage bound;
-    socklen_t length = sizeof(bound);
-    getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&bound, &length);
-    server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                     : ((struct sockaddr_in *)&bound)->sin_port);
+    server->port = bound_port(evconnlistener_get_fd(server->listener));
     return 0;
 }
 

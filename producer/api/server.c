@@ -4,13 +4,12 @@
 #include "producer/api/api.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/address.h"
+#include "common/bound_port.h"
 #include "common/memory.h"
 #include "producer/api/api_parts.h"
 #include "producer/packages.h"
@@ -152,17 +151,6 @@ static void on_request(struct evhttp_request *request, void *context)
     dispatch(call);
 }
 
-static uint16_t port_of(evutil_socket_t fd)
-{
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    if (getsockname(fd, (struct sockaddr *)&storage, &length) != 0) {
-        return 0;
-    }
-    return storage.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&storage)->sin6_port)
-                                         : ntohs(((struct sockaddr_in *)&storage)->sin_port);
-}
-
 struct api *api_new(struct event_base *base, const struct api_options *options, struct error *error)
 {
     struct address address;
@@ -188,7 +176,7 @@ struct api *api_new(struct event_base *base, const struct api_options *options, 
     api->base = base;
     api->http = http;
     api->options = *options;
-    api->port = port_of(evhttp_bound_socket_get_fd(bound));
+    api->port = bound_port(evhttp_bound_socket_get_fd(bound));
     LIST_INIT(&api->calls);
     LIST_INIT(&api->streams);
     evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
