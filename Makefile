@@ -9,7 +9,7 @@ CTEST := ctest --output-on-failure --no-tests=error
 export ENGENHO_DEPS := $(DEPS)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-test build demo check fresh bench chaos lint fuzz asan tsan docs clean
+.PHONY: help deps deps-test build demo check fresh bench chaos licensor-proof lint fuzz asan tsan docs clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -41,6 +41,10 @@ bench: deps-test ## measure executions a second beside hand-written Python loops
 chaos: deps-test ## the long tests with kills of every process
 	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)
 	@ENGENHO_BIN=$(CURDIR)/build/test/bin tests/in-parallel --dist load tests/chaos
+
+licensor-proof: deps-test ## the full-size proofs of the licensor: 50 histories of 5,000 operations, 20 fail-overs that lose writes
+	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)
+	@ENGENHO_PROOF=full ENGENHO_BIN=$(CURDIR)/build/test/bin $(PYTHON) -m pytest -q -rP -p no:cacheprovider tests/chaos/test_licensor_*.py
 
 lint: deps-test ## check layers, sizes, banned functions, format and that generated docs are in step
 	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)

