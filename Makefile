@@ -40,7 +40,7 @@ bench: deps-test ## measure executions a second beside hand-written Python loops
 
 chaos: deps-test ## the long tests with kills of every process
 	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)
-	@ENGENHO_BIN=$(CURDIR)/build/test/bin tests/in-parallel --dist load tests/chaos
+	@ENGENHO_BIN=$(CURDIR)/build/test/bin tests/in-parallel -n 2 --dist load tests/chaos
 
 licensor-proof: deps-test ## the full-size proofs of the licensor: 50 histories of 5,000 operations, 20 fail-overs that lose writes
 	@cmake --preset test >/dev/null && cmake --build build/test --parallel $(JOBS)
