@@ -18,6 +18,7 @@ from tests.harness.proto import result_pb2, trigger_pb2
 from tests.integration.plant import Plant
 
 SOURCE = '''
+import os
 import signal
 import time
 from engenho import method, NotRetryable
