@@ -26,11 +26,11 @@ CLIENTS = 8
 MOVES_S = [0.001, 0.01, 0.1, 0.3, 0.9]  # under a second: longer ones are steps of a clock to the licensor
 
 
-def _licences(directory: pathlib.Path) -> None:
+def sign_licence(directory: pathlib.Path, **more: object) -> None:
+    """A licence of edition full in the folder that `licensor` reads."""
     folder = directory / "licences"
     folder.mkdir(parents=True)
-    file = sign(licence("full", CLIENTS, productions=PRODUCTIONS, pools=CAPS))
-    (folder / "licence.json").write_text(json.dumps(file))
+    (folder / "licence.json").write_text(json.dumps(sign(licence("full", CLIENTS, **more))))
 
 
 class Chaos:
@@ -125,7 +125,7 @@ def _write(file: pathlib.Path, run: Run, first_ms: int) -> None:
 
 def make(directory: pathlib.Path, seed: int, operations: int) -> tuple[pathlib.Path, dict[str, int]]:
     """A history of so many operations: its file, and what was killed how often."""
-    _licences(directory)
+    sign_licence(directory, productions=PRODUCTIONS, pools=CAPS)
     clock = Clock(directory / "clock")
     first_ms = clock.ms
     redis = Redis(directory / "redis", "--appendfsync", "always", environment=clock.environment).start()
