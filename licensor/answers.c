@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "licensor/explain.h"
 
+#define USAGE_BYTES_MAX ((size_t)512 * 1024)
 #define TEXT(value)                                                                                \
     ((char *)(uintptr_t)(value)) /* protobuf-c has no const; nothing is written through it */
 
@@ -317,6 +318,94 @@ static void send_list(const struct answers *answers, uint64_t id, const struct s
     free(rows.processor_pointers);
 }
 
+/* One record with what it points at: protobuf wants pointers to pointers. */
+struct usage_row {
+    Engenho__UsageRecord record;
+    Engenho__UsageRefusal refusals[3], *refusal_pointers[3];
+    Engenho__UsageHolder holders[USAGE_HOLDERS_MAX + 1], *holder_pointers[USAGE_HOLDERS_MAX + 1];
+};
+
+static void fill_refusals(struct usage_row *row, const struct usage_record *from)
+{
+    const struct {
+        enum store_reason reason;
+        uint64_t count;
+    } counts[] = {{STORE_POOL_LIMIT, from->refused_pool},
+                  {STORE_EDITION_LIMIT, from->refused_edition},
+                  {STORE_LINE_FULL, from->refused_line}};
+    row->record.refusals = row->refusal_pointers;
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+        row->record.refused += counts[i].count;
+        if (counts[i].count > 0) {
+            Engenho__UsageRefusal *to = &row->refusals[row->record.n_refusals];
+            engenho__usage_refusal__init(to);
+            to->reason = TEXT(store_reason_word(counts[i].reason));
+            to->count = counts[i].count;
+            row->refusal_pointers[row->record.n_refusals++] = to;
+        }
+    }
+}
+
+static void fill_record(struct usage_row *row, const struct usage_record *from)
+{
+    Engenho__UsageRecord *to = &row->record;
+    engenho__usage_record__init(to);
+    to->id = TEXT(from->id);
+    to->pool = TEXT(from->pool);
+    to->from_us = from->from_ms * 1000;
+    to->until_us = from->until_ms * 1000;
+    to->granted = from->granted;
+    to->reused = from->reused;
+    to->waived = from->waived;
+    to->escalated = from->escalated;
+    to->notified = from->notified;
+    to->peak = from->peak;
+    to->limit = from->limit;
+    to->waited = from->waited;
+    to->wait_us_sum = (int64_t)from->wait_ms * 1000;
+    to->overrun = from->overrun;
+    fill_refusals(row, from);
+    to->n_holders = from->holders_count;
+    to->holders = row->holder_pointers;
+    for (size_t i = 0; i < from->holders_count; i++) {
+        engenho__usage_holder__init(&row->holders[i]);
+        row->holders[i].processor = TEXT(from->holders[i].processor);
+        row->holders[i].production = TEXT(from->holders[i].production);
+        row->holders[i].granted = from->holders[i].granted;
+        row->holder_pointers[i] = &row->holders[i];
+    }
+}
+
+/* As many of the oldest as fit into a frame that any client takes. */
+static void send_usage(const struct answers *answers, uint64_t id,
+                       const struct store_answer *answer)
+{
+    struct usage_row *rows = memory_new(answer->records_count + 1, sizeof(*rows));
+    Engenho__UsageRecord **pointers = memory_new(answer->records_count + 1, sizeof(*pointers));
+    Engenho__FromLicensor message = message_of(id);
+    Engenho__UsageRecords list = ENGENHO__USAGE_RECORDS__INIT;
+    size_t bytes = 0;
+    for (size_t i = 0; i < answer->records_count && bytes < USAGE_BYTES_MAX; i++) {
+        fill_record(&rows[i], &answer->records[i]);
+        pointers[i] = &rows[i].record;
+        bytes += engenho__usage_record__get_packed_size(pointers[i]);
+        list.n_records++;
+    }
+    list.records = pointers;
+    message.body_case = ENGENHO__FROM_LICENSOR__BODY_USAGE;
+    message.usage = &list;
+    send_message(answers, &message);
+    free(rows);
+    free(pointers);
+}
+
+/* Nothing but that it is done. */
+static void send_done(const struct answers *answers, uint64_t id)
+{
+    Engenho__FromLicensor message = message_of(id);
+    send_message(answers, &message);
+}
+
 void answers_send(const struct answers *answers, uint64_t id, const struct store_request *request,
                   const struct store_answer *answer)
 {
@@ -333,9 +422,17 @@ void answers_send(const struct answers *answers, uint64_t id, const struct store
     case STORE_WAITING:
         send_waiting(answers, id, request->request, answer->ahead);
         return;
-    case STORE_DONE:
-    case STORE_TICKED:
     case STORE_RECORDS:
+        send_usage(answers, id, answer);
+        return;
+    case STORE_DONE:
+        if (request->verb == STORE_ACKNOWLEDGE || request->verb == STORE_MASTER) {
+            send_done(answers, id);
+            return;
+        }
+        send_released(answers, id, request->request, answer);
+        return;
+    case STORE_TICKED:
     case STORE_RELEASED:
         send_released(answers, id, request->request, answer);
         return;

@@ -130,8 +130,12 @@ static void count_outcome(struct service *service, const char *pool, const char 
                1);
 }
 
-static void count_grant(struct service *service, const struct store_grant *grant, bool notified)
+static void count_grant(struct service *service, const struct session *session,
+                        const struct store_grant *grant, const char *production, bool notified)
 {
+    if (!notified && !grant->waived) {
+        holders_add(service->holders, grant->pool, session->name, production);
+    }
     count_outcome(service, grant->pool,
                   notified        ? "notified"
                   : grant->waived ? "waived"
@@ -145,8 +149,10 @@ static void count_grant(struct service *service, const struct store_grant *grant
     }
 }
 
-static void count_answer(struct call *call, const struct store_answer *answer)
+static void count_answer(struct call *call, struct connection *connection,
+                         const struct store_answer *answer)
 {
+    static const struct session gone; /* the connection is closed: nobody by name */
     struct service *service = call->service;
     double seconds = (double)(clock_mono_us() - call->since_mono_us) / (double)SECOND_US;
     if (call->request.verb == STORE_REGISTER) {
@@ -161,7 +167,8 @@ static void count_answer(struct call *call, const struct store_answer *answer)
                                       METRIC_VALUES(call->pool)),
                        seconds);
         if (answer->word == STORE_GRANTED) {
-            count_grant(service, &answer->grant, call->request.ask.use == SEAT_NOTIFIED);
+            count_grant(service, connection != NULL ? connection_data(connection) : &gone,
+                        &answer->grant, call->who, call->request.ask.use == SEAT_NOTIFIED);
         } else if (answer->word == STORE_REFUSED) {
             count_outcome(service, answer->reason == STORE_UNKNOWN_POOL ? "" : call->pool,
                           "refused");
@@ -177,14 +184,29 @@ static void count_answer(struct call *call, const struct store_answer *answer)
 /* Grants of the waiting line ------------------------------------------------------------------- */
 
 static void send_grant(struct service *service, struct connection *connection,
-                       const struct store_grant *grant, int64_t waited_us)
+                       const struct store_grant *grant, const char *production, int64_t waited_us)
 {
     struct answers answers = answers_to(service, connection);
     answers_push_grant(&answers, grant);
-    count_grant(service, grant, false);
+    count_grant(service, connection_data(connection), grant, production, false);
     metric_observe(metrics_series(service->metrics, "engenho_license_wait_seconds",
                                   METRIC_VALUES(grant->pool)),
                    (double)waited_us / (double)SECOND_US);
+}
+
+/* What the request that waits is for. */
+static void read_production(const struct session *session, const char *request,
+                            char production[NAME_BYTES_MAX + 1])
+{
+    size_t bytes;
+    const uint8_t *frame = session_frame(session, request, &bytes);
+    Engenho__ToLicensor *message =
+        frame != NULL ? engenho__to_licensor__unpack(NULL, bytes, frame) : NULL;
+    bool is_known = message != NULL && message->body_case == ENGENHO__TO_LICENSOR__BODY_ACQUIRE;
+    snprintf(production, NAME_BYTES_MAX + 1, "%s", is_known ? message->acquire->production : "");
+    if (message != NULL) {
+        engenho__to_licensor__free_unpacked(message, NULL);
+    }
 }
 
 void requests_granted(void *context, const struct store_grant *grant)
@@ -194,9 +216,13 @@ void requests_granted(void *context, const struct store_grant *grant)
     struct connection *connection =
         owner != NULL ? server_find(service->server, owner->connection) : NULL;
     int64_t waited_us = 0;
-    if (connection != NULL &&
-        session_granted(connection_data(connection), grant, clock_mono_us(), &waited_us)) {
-        send_grant(service, connection, grant, waited_us);
+    char production[NAME_BYTES_MAX + 1];
+    if (connection == NULL) {
+        return;
+    }
+    read_production(connection_data(connection), grant->request, production);
+    if (session_granted(connection_data(connection), grant, clock_mono_us(), &waited_us)) {
+        send_grant(service, connection, grant, production, waited_us);
     }
 }
 
@@ -262,7 +288,8 @@ static void answer_acquire(struct call *call, struct connection *connection,
             answers_send(&answers, call->id, &call->request, answer);
         }
         if (is_granted) {
-            send_grant(call->service, connection, &early, clock_mono_us() - call->since_mono_us);
+            send_grant(call->service, connection, &early, call->who,
+                       clock_mono_us() - call->since_mono_us);
         }
         return;
     }
@@ -277,7 +304,9 @@ static void answer_register(struct call *call, struct connection *connection,
                             const struct store_answer *answer)
 {
     if (answer->word == STORE_REGISTERED) {
+        struct session *session = connection_data(connection);
         own(call->service, connection, answer->session);
+        snprintf(session->name, sizeof(session->name), "%s", call->who);
         log_info(call->resumed ? "session resumed" : "processor registered",
                  LOG_TEXT("processor", call->who), LOG_TEXT("session", answer->session),
                  LOG_INT("slot", answer->slot), LOG_TEXT("peer", connection_peer(connection)));
@@ -296,7 +325,7 @@ static void on_answer(void *context, const struct store_answer *answer)
     struct connection *connection = server_find(service->server, call->connection);
     if (answer->error == 0) {
         call->resumed = call->resumed && strcmp(call->text, answer->session) == 0;
-        count_answer(call, answer);
+        count_answer(call, connection, answer);
         for (size_t i = 0; i < answer->handed_count; i++) {
             requests_granted(service, &answer->handed[i]);
         }

@@ -22,7 +22,7 @@ struct call {
     struct store_request request;     /* only verb, ask.use and ask.wait stay valid */
     char text[REQUEST_BYTES_MAX + 1]; /* the request's id */
     char pool[POOL_BYTES_MAX + 1];
-    char who[NAME_BYTES_MAX + 1];
+    char who[NAME_BYTES_MAX + 1]; /* register: the processor; acquire: the production */
     bool resumed;
 };
 

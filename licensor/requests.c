@@ -164,18 +164,20 @@ static void handle_heartbeat(const struct asker *asker, const Engenho__Heartbeat
         return;
     }
     const char *pools[WAIVED_MAX];
-    uint64_t counts[WAIVED_MAX];
+    uint64_t counts[WAIVED_MAX], overruns[WAIVED_MAX];
     struct store_request request = {.verb = STORE_HEARTBEAT,
                                     .session = message->session,
                                     .highest_op = message->highest_op,
                                     .lease_ms = asker->service->config->lease_us / 1000};
     for (size_t i = 0; i < message->n_waived; i++) {
-        if (!is_pool(message->waived[i]->pool) || message->waived[i]->count > UINT32_MAX) {
+        if (!is_pool(message->waived[i]->pool) || message->waived[i]->count > UINT32_MAX ||
+            message->waived[i]->overrun > UINT32_MAX) {
             refuse_bad(asker, "a count of waived executions has no valid pool or number");
             return;
         }
         pools[i] = message->waived[i]->pool;
         counts[i] = message->waived[i]->count;
+        overruns[i] = message->waived[i]->overrun;
         metric_add(metrics_series(asker->service->metrics, "engenho_license_requests_total",
                                   METRIC_VALUES(pools[i], "waived")),
                    (double)counts[i]);
@@ -185,6 +187,7 @@ static void handle_heartbeat(const struct asker *asker, const Engenho__Heartbeat
     request.who.connection = connection_name;
     request.waived.pools = pools;
     request.waived.counts = counts;
+    request.waived.overruns = overruns;
     request.waived.count = message->n_waived;
     call_submit(call_new(asker, STORE_HEARTBEAT), &request);
 }
@@ -249,6 +252,7 @@ static void acquire(const struct asker *asker, const Engenho__Acquire *message)
     struct call *call = call_new(asker, STORE_ACQUIRE);
     snprintf(call->text, sizeof(call->text), "%s", message->request);
     snprintf(call->pool, sizeof(call->pool), "%s", pools[0]);
+    snprintf(call->who, sizeof(call->who), "%s", message->production);
     struct store_request request = {.verb = STORE_ACQUIRE,
                                     .session = message->session,
                                     .request = message->request,
@@ -352,6 +356,33 @@ static void handle_install(const struct asker *asker, const Engenho__InstallLice
     call_answer_licence(asker);
 }
 
+/* Usage and the Master ------------------------------------------------------------------------- */
+
+static void handle_fetch_usage(const struct asker *asker, const Engenho__FetchUsage *message)
+{
+    struct store_request request = {.verb = STORE_USAGE,
+                                    .max = message->max < USAGE_RECORDS_MAX ? message->max
+                                                                            : USAGE_RECORDS_MAX};
+    call_submit(call_new(asker, STORE_USAGE), &request);
+}
+
+static void handle_acknowledge_usage(const struct asker *asker,
+                                     const Engenho__AcknowledgeUsage *message)
+{
+    if (!is_name(message->through, USAGE_ID_BYTES_MAX)) {
+        refuse_bad(asker, "an acknowledgement names the last usage record that is stored");
+        return;
+    }
+    struct store_request request = {.verb = STORE_ACKNOWLEDGE, .through = message->through};
+    call_submit(call_new(asker, STORE_ACKNOWLEDGE), &request);
+}
+
+static void handle_set_master(const struct asker *asker, const Engenho__SetMaster *message)
+{
+    struct store_request request = {.verb = STORE_MASTER, .demo = message->demo};
+    call_submit(call_new(asker, STORE_MASTER), &request);
+}
+
 static void handle_acquire(const struct asker *asker, const Engenho__Acquire *message,
                            const uint8_t *frame, size_t bytes)
 {
@@ -416,8 +447,14 @@ void requests_message(void *context, struct connection *connection, const uint8_
         handle_operator_release(&asker, message->release_by_operator);
         break;
     case ENGENHO__TO_LICENSOR__BODY_FETCH_USAGE:
+        handle_fetch_usage(&asker, message->fetch_usage);
+        break;
     case ENGENHO__TO_LICENSOR__BODY_ACKNOWLEDGE_USAGE:
+        handle_acknowledge_usage(&asker, message->acknowledge_usage);
+        break;
     case ENGENHO__TO_LICENSOR__BODY_SET_MASTER:
+        handle_set_master(&asker, message->set_master);
+        break;
     case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
     case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
         refuse_bad(&asker, "this licensor does not know the message; update it");

@@ -183,6 +183,7 @@ struct service *service_new(struct event_base *base, const struct config *config
     service->base = base;
     service->config = config;
     random_hex(service->instance, 8);
+    service->holders = holders_new();
     service->metrics = metrics_new("licensor", licensor_metrics, licensor_metrics_count);
     metric_set(metrics_series(service->metrics, "engenho_redis_up", METRIC_VALUES("master")), 0);
     service->tick = event_new(base, -1, EV_PERSIST, on_tick_timer, service);
@@ -221,5 +222,6 @@ void service_free(struct service *service)
     server_free(service->server);
     event_free(service->tick);
     metrics_free(service->metrics);
+    holders_free(service->holders);
     free(service);
 }

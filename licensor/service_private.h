@@ -9,6 +9,7 @@
 #include "common/metrics.h"
 #include "licensor/answers.h"
 #include "licensor/config.h"
+#include "licensor/holders.h"
 #include "licensor/licences.h"
 #include "licensor/limits.h"
 #include "licensor/server.h"
@@ -43,6 +44,8 @@ struct service {
         int64_t asked_mono_us;
     } clock;
     uint32_t keys_used;
+    struct holders *holders; /* since the last tick */
+    bool demo;               /* the Master is in demo, as the store says */
     bool recovering;
     bool stopping;
 };

@@ -99,6 +99,13 @@ bool session_granted(struct session *session, const struct store_grant *grant, i
     return true;
 }
 
+const uint8_t *session_frame(const struct session *session, const char *request, size_t *ret_bytes)
+{
+    const struct waiting *waiting = find(session, request);
+    *ret_bytes = waiting != NULL ? waiting->bytes : 0;
+    return waiting != NULL ? waiting->frame : NULL;
+}
+
 void session_each_waiting(const struct session *session,
                           void (*visit)(void *context, const uint8_t *frame, size_t bytes),
                           void *context)

@@ -19,6 +19,7 @@ struct waiting; /* one request */
 
 struct session {
     char id[SESSION_BYTES_MAX + 1]; /* "": nobody has registered on the connection */
+    char name[NAME_BYTES_MAX + 1];  /* the processor's */
     struct waiting *waiting;        /* by request */
 };
 
@@ -42,6 +43,8 @@ void session_forget(struct session *session, const char *request);
  */
 MUST_CHECK bool session_granted(struct session *session, const struct store_grant *grant,
                                 int64_t now_mono_us, int64_t *ret_waited_us);
+/* The frame of a request that waits or is being asked, borrowed; NULL: there is none. */
+const uint8_t *session_frame(const struct session *session, const char *request, size_t *ret_bytes);
 /*
  * Call `visit` with the frame of each request that stands in the waiting line. It must not change
  * the session.

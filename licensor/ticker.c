@@ -65,6 +65,9 @@ int ticker_load_licences(struct service *service, struct error *error)
     if (rc != 0) {
         return rc;
     }
+    if (service->demo) {
+        limits_set_demo(&limits);
+    }
     if (limits.in_grace) {
         snprintf(service->licence_warning, sizeof(service->licence_warning),
                  "the licence is over and works in grace for %u days at most", limits.grace_days);
@@ -150,6 +153,22 @@ static void show_pools(struct service *service, const struct store_answer *answe
                answer->recovering);
 }
 
+/* A Master in demo gives every processor the limits of demo; what runs goes on. */
+static void follow_master(struct service *service, bool demo)
+{
+    struct error error;
+    if (service->demo == demo) {
+        return;
+    }
+    service->demo = demo;
+    log_warn(demo ? "the Master is in demo: processors have the limits of demo"
+                  : "the Master is licensed");
+    if (ticker_load_licences(service, &error) != 0) {
+        log_error("licences not read; what was allowed before stays",
+                  LOG_TEXT("reason", error.text));
+    }
+}
+
 static void on_tick(void *context, const struct store_answer *answer)
 {
     struct service *service = context;
@@ -166,6 +185,7 @@ static void on_tick(void *context, const struct store_answer *answer)
     service->clock.steps = answer->steps;
     service->keys_used = answer->alive;
     service->latest_ms = answer->latest_ms;
+    follow_master(service, answer->demo);
     for (size_t i = 0; i < answer->handed_count; i++) {
         requests_granted(service, &answer->handed[i]);
     }
@@ -207,6 +227,7 @@ static void on_time(void *context, int64_t now_ms)
                                     .reuse_ms = service->config->reuse_life_us / 1000,
                                     .memo_ms = service->config->memory_us / 1000};
     request.step_ms = step_of(service, now_ms, received_mono_us);
+    request.holders = holders_rows(service->holders, &request.holders_count);
     if (request.step_ms != 0) {
         log_warn("the clock of redis stepped; deadlines go with it",
                  LOG_INT("ms", request.step_ms));
@@ -216,6 +237,7 @@ static void on_time(void *context, int64_t now_ms)
     service->clock.sent_mono_us = service->clock.asked_mono_us;
     service->clock.received_mono_us = received_mono_us;
     store_submit(service->store, &request, on_tick, service);
+    holders_clear(service->holders);
 }
 
 void ticker_run(struct service *service)

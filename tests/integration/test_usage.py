@@ -11,9 +11,12 @@ import pytest
 from tests.harness.kafka import Kafka
 from tests.harness.process import wait_for
 from tests.harness.proto import licensor_pb2, usage_pb2
+from tests.harness.redis import Redis
 from tests.harness.topics import read_to_end
 from tests.integration.api import Api
 from tests.integration.fake_licensor import FakeLicensor, usage_record
+from tests.integration.licensors import HELD, Clock, advance, connect
+from tests.integration.licensors import licensor as real_licensor
 
 
 @pytest.fixture
@@ -133,3 +136,36 @@ def test_the_masters_state_is_remembered_and_told_again(kafka: Kafka, tmp_path: 
         wait_for("the licensor hears it", lambda: not [m for m in licensor.asked if m.HasField("set_master")][-1].set_master.demo)
         licensor.refuse["set_master"] = licensor_pb2.Refused(reason=7, text="redis is away")
         wait_for("the refusal is said", lambda: "redis is away" in api.call("PUT", "/v1/licence/master", json={"state": "demo"}).text, 60)
+
+
+def test_the_minutes_of_a_real_licensor_are_stored_and_forgotten(kafka: Kafka, tmp_path: pathlib.Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    service = real_licensor(tmp_path, redis.url, licences=("full-8.json",), clock=clock).start()
+    client = connect(service)
+    client.register("w1")
+    for production in ("one", "two"):
+        client.acquire(HELD, production, pools=["full"])
+    assert client.acquire(HELD, "three", pools=["full"]).HasField("refused")
+    advance(clock, redis, service, 61, client)
+    licences = Api(kafka, tmp_path, "--licensor", f"127.0.0.1:{service.ready['listen'].rpartition(':')[2]}", "--usage-interval", "200ms")
+    with licences as api:
+        first = wait_for("the minute", lambda: [r for r in stored(api) if r.pool == "full"])[0]
+        assert first.id == f"{first.from_us // 60_000_000}:full" and first.until_us - first.from_us == 60_000_000
+        assert (first.granted, first.refused, first.peak, first.limit) == (2, 1, 2, 2)
+        assert [refusal.count for refusal in first.refusals] == [1]
+        assert sorted((h.processor, h.production, h.granted) for h in first.holders) == [("w1", "one", 1), ("w1", "two", 1)]
+        wait_for("it is forgotten", lambda: redis.client.zcard("{engenho}:usage") == 0)
+        for state, edition, productions in (("demo", "demo", 10), ("licensed", "full", 2000)):
+            assert api.good("PUT", "/v1/licence/master", json={"state": state}) == {"state": state}
+            advance(clock, redis, service, 1, client)
+            answer = client.heartbeat().heartbeat
+            assert (answer.edition, answer.productions) == (edition, productions)
+        service.kill()
+        service.start()
+        advance(clock, redis, service, 61)
+        wait_for("the next minute", lambda: len([r for r in stored(api) if r.pool == "full"]) >= 2)
+        ids = [r.id for r in stored(api)]
+        assert len(ids) == len(set(ids))
+    service.kill()
+    redis.stop()
