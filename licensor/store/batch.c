@@ -108,6 +108,21 @@ static int pack_ask(const struct batch_ask *ask, struct buf *out)
 
 /* Requests ------------------------------------------------------------------------------------- */
 
+/* What the seat's record will hold of it: packed, as one text of the array. */
+static int pack_texts(struct buf *out, const struct store_request *request)
+{
+    struct buf texts;
+    buf_init(&texts, REQUESTS_BYTES_MAX);
+    int rc = pack_text(&texts, seat_use_word(request->ask.use));
+    rc = rc != 0 ? rc : pack_text(&texts, request->ask.production);
+    rc = rc != 0 ? rc : pack_text(&texts, request->ask.pools[0]);
+    rc = rc != 0 ? rc : pack_text(&texts, request->ask.user);
+    rc = rc != 0 ? rc : pack_bytes(out, 0xda, texts.length, 2);
+    rc = rc != 0 ? rc : buf_append(out, texts.data, texts.length);
+    buf_release(&texts);
+    return rc;
+}
+
 static int pack_request(struct batch *batch, const struct store_request *request, size_t ask)
 {
     struct buf *out = &batch->requests;
@@ -120,7 +135,7 @@ static int pack_request(struct batch *batch, const struct store_request *request
     }
     batch->values += 5;
     rc = rc != 0 ? rc : pack_text(out, request->ask.production);
-    return rc != 0 ? rc : pack_text(out, request->ask.user);
+    return rc != 0 ? rc : pack_texts(out, request);
 }
 
 int batch_add(struct batch *batch, const struct store_request *request)

@@ -1,7 +1,6 @@
 /*
  * Pools of the memory store: what is consumed, and the queue of freed seats.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +39,7 @@ static int by_life(const void *a, const void *b)
     if (left->life_end_ms != right->life_end_ms) {
         return left->life_end_ms < right->life_end_ms ? -1 : 1;
     }
-    char left_text[24], right_text[24];
-    snprintf(left_text, sizeof(left_text), "%" PRIu64, left->number);
-    snprintf(right_text, sizeof(right_text), "%" PRIu64, right->number);
-    return strcmp(left_text, right_text);
+    return left->number < right->number ? -1 : left->number > right->number;
 }
 
 void pool_sort_queue(struct pool *pool)

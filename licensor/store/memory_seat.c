@@ -483,6 +483,12 @@ void memory_acquire(struct memory *memory, const struct store_request *request,
     stand_in_line(memory, member, &ask, answer);
 }
 
+/* How long it was held; the clock may have stepped back. */
+static int64_t held_ms(const struct memory *memory, const struct seat *seat)
+{
+    return memory->now_ms > seat->since_ms ? memory->now_ms - seat->since_ms : 0;
+}
+
 /* Releasing ------------------------------------------------------------------------------------ */
 
 static void released(struct store_answer *answer, int64_t life_left_ms, const char *pool,
@@ -528,7 +534,7 @@ static struct memo memo_of(const struct memory *memory, const struct member *mem
 {
     struct memo memo = {.has_seat = true,
                         .since_ms = seat->since_ms,
-                        .held_ms = memory->now_ms - seat->since_ms,
+                        .held_ms = held_ms(memory, seat),
                         .used = seat->used,
                         .cap = seat->cap};
     memory_grant_of(memory, member, request->request, seat, &memo.grant);
@@ -628,7 +634,7 @@ void memory_operator_release(struct memory *memory, const struct store_request *
             memory_end_waived(member, waived);
         }
     }
-    released(answer, 0, seat->pool->name, memory->now_ms - seat->since_ms);
+    released(answer, 0, seat->pool->name, held_ms(memory, seat));
     memory_end_seat(memory, member, seat, false);
     answer->op = memory_next_op(memory);
     memory_hand_over_all(memory);

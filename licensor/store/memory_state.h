@@ -43,7 +43,7 @@ struct pool {
     /* how far `used` may be above the cap: it was lowered, or workers claimed what they hold */
     uint32_t over;
     uint64_t seq;
-    /* soonest to die first; those that die together by their number as text, as Redis does */
+    /* soonest to die first; those that die together by number */
     struct queued *queue;
     size_t queue_count, queue_room;
     struct line line; /* by arrival */

@@ -68,6 +68,13 @@ static void choose_limits(struct script *script)
     for (size_t i = 0; i < r->limits.pools_count; i++) {
         snprintf(script->pools[i].pool, sizeof(script->pools[i].pool), "%s", pool_names[i]);
         script->pools[i].cap = (uint32_t)pick(script, 5);
+        script->pools[i].shared = chance(script, 15);
+        script->pools[i].reserved_count = chance(script, 25) ? 1 + pick(script, 2) : 0;
+        for (size_t n = 0; n < script->pools[i].reserved_count; n++) {
+            snprintf(script->pools[i].reserved[n].agent, sizeof(script->pools[i].reserved[n].agent),
+                     "%s", n == 0 ? "other" : "default");
+            script->pools[i].reserved[n].seats = (uint32_t)pick(script, 3);
+        }
     }
     r->limits.pools = script->pools;
 }
@@ -84,8 +91,7 @@ static void collect_claims(struct script *script, const struct script_worker *wo
     struct store_request *r = &script->request;
     for (size_t i = 0; i < SCRIPT_GRANTS; i++) {
         const struct script_request *request = &script->requests[i];
-        if (strcmp(request->session, worker->session) != 0 || request->waived ||
-            chance(script, 10)) {
+        if (strcmp(request->session, worker->session) != 0 || chance(script, 10)) {
             continue;
         }
         if (request->state == REQUEST_HELD) {
@@ -160,6 +166,8 @@ static void choose_heartbeat(struct script *script)
         script->waived_counts[0] = 1 + pick(script, 100);
         r->waived.pools = script->waived_pools;
         r->waived.counts = script->waived_counts;
+        script->overruns[0] = pick(script, 3);
+        r->waived.overruns = script->overruns;
         r->waived.count = 1;
     }
 }
@@ -214,6 +222,7 @@ static void choose_acquire(struct script *script)
     snprintf(asked->session, sizeof(asked->session), "%s", worker->session);
     snprintf(asked->id, sizeof(asked->id), "%s:%" PRIu64,
              worker->session[0] != '\0' ? worker->session : "none", ++worker->requests);
+    asked->agent = worker->agent;
     asked->use = chance(script, 55) ? SEAT_HELD : chance(script, 90) ? SEAT_REQUEST : SEAT_NOTIFIED;
     snprintf(asked->production, sizeof(asked->production), "%s",
              productions[pick(script, ARRAY_SIZE(productions))]);
@@ -244,7 +253,23 @@ static void choose_release(struct script *script)
 static void choose_rare(struct script *script)
 {
     struct store_request *r = &script->request;
-    switch (pick(script, 12)) {
+    switch (pick(script, 16)) {
+    case 12:
+        r->verb = STORE_MASTER;
+        r->demo = chance(script, 50);
+        return;
+    case 13:
+    case 14:
+        r->verb = STORE_USAGE;
+        r->max = 1 + (uint32_t)pick(script, 5);
+        return;
+    case 15:
+        r->verb = STORE_ACKNOWLEDGE;
+        snprintf(script->through, sizeof(script->through), "%" PRId64 ":%s",
+                 script->now_ms / 60000 - (int64_t)pick(script, 20),
+                 pool_names[pick(script, ARRAY_SIZE(pool_names))]);
+        r->through = chance(script, 95) ? script->through : "nonsense";
+        return;
     case 0:
         choose_limits(script);
         return;
@@ -291,7 +316,17 @@ static void choose_tick(struct script *script)
     r->verb = STORE_TICK;
     r->lease_ms = SCRIPT_LEASE_MS;
     r->reuse_ms = SCRIPT_REUSE_MS;
+    r->memo_ms = 60000;
     r->steps = script->steps;
+    r->holders = script->holders;
+    r->holders_count = pick(script, 3);
+    for (size_t i = 0; i < r->holders_count; i++) {
+        script->holders[i] =
+            (struct store_holder){.pool = pool_names[pick(script, ARRAY_SIZE(pool_names))],
+                                  .processor = script->workers[pick(script, SCRIPT_WORKERS)].name,
+                                  .production = productions[pick(script, ARRAY_SIZE(productions))],
+                                  .granted = 1 + pick(script, 9)};
+    }
     if (chance(script, 4)) {
         int64_t step = (int64_t)pick(script, 7200000) - 3600000;
         script->now_ms += step;
@@ -306,7 +341,9 @@ static void choose_tick(struct script *script)
 
 const struct store_request *script_next(struct script *script)
 {
-    move_clock(script);
+    if (!script->is_clock_held) {
+        move_clock(script);
+    }
     script->request = (struct store_request){0};
     script->asked = NULL;
     script->worker = &script->workers[pick(script, SCRIPT_WORKERS)];
@@ -404,9 +441,17 @@ static bool wants(const struct script_request *request, const char *pool)
     return false;
 }
 
+/* Whether a reservation may have blocked the one, but not the other. */
+static bool is_reserved(const struct script *script, const char *pool, const char *agent,
+                        const char *other)
+{
+    const struct pool_limit *limit = &script->pools[pool_index(pool)];
+    return limit->reserved_count > 0 && strcmp(agent, other) != 0;
+}
+
 /*
  * A request seat is never blocked by an edition, so nobody who came later may get a seat of its
- * pool before it.
+ * pool before it, but for whom a seat is reserved.
  */
 static int check_order(const struct script *script, const struct script_request *served,
                        struct error *error)
@@ -414,7 +459,8 @@ static int check_order(const struct script *script, const struct script_request 
     for (size_t i = 0; i < SCRIPT_GRANTS; i++) {
         const struct script_request *other = &script->requests[i];
         if (other->in_line && other->use == SEAT_REQUEST && other->since_op < served->since_op &&
-            wants(other, served->pool)) {
+            wants(other, served->pool) &&
+            !is_reserved(script, served->pool, served->agent, other->agent)) {
             return error_set(error, -EBADMSG, "request %s overtook %s in the line of pool %s",
                              served->id, other->id, served->pool);
         }

@@ -23,6 +23,7 @@ struct script_request {
     char session[SESSION_BYTES_MAX + 1];
     char pool[POOL_BYTES_MAX + 1];
     char production[NAME_BYTES_MAX + 1];
+    const char *agent;
     enum seat_use use;
     uint64_t token, number;
     enum { REQUEST_FREE, REQUEST_WAITS, REQUEST_HELD, REQUEST_OVER } state;
@@ -44,6 +45,7 @@ struct script_worker {
 struct script {
     struct random random;
     int64_t now_ms;
+    bool is_clock_held; /* the next transition comes in the same millisecond */
     uint64_t highest_op, sessions;
     struct script_worker workers[SCRIPT_WORKERS];
     struct script_request requests[SCRIPT_GRANTS];
@@ -55,10 +57,12 @@ struct script {
     struct script_request *asked;
     struct store_claim claims[SCRIPT_GRANTS];
     const char *waiting[SCRIPT_GRANTS];
-    struct pool_limit pools[4];
+    struct pool_limit pools[8]; /* of the newest licence, by the index of their names */
     char session[SESSION_BYTES_MAX + 1], connection[32];
     const char *waived_pools[1];
-    uint64_t waived_counts[1];
+    uint64_t waived_counts[1], overruns[1];
+    struct store_holder holders[3];
+    char through[32];
     uint64_t counts[STORE_VERBS][STORE_REFUSED + 1];
     uint64_t reused, handed, refused_for_limit;
 };

@@ -1,6 +1,6 @@
 /*
  * The same simulation on the memory store and on a real Redis, which must agree operation by
- * operation:
+ * operation, one at a time and many on their way together (so that they go in batches):
  *
  *     sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS
  *
@@ -16,20 +16,27 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/memory.h"
 #include "licensor/store/memory.h"
 #include "licensor/store/redis.h"
 #include "tests/sim/licensor/answer_text.h"
 #include "tests/sim/licensor/script.h"
 
+#define GROUP_MAX 40
+
 struct run {
     struct event_base *base;
     struct redis *redis;
     int clock_fd;
+    int64_t now_ms;
     struct script script;
     struct memory *memory;
     struct buf theirs, ours;
+    char *expected[GROUP_MAX + 1]; /* answers of the memory store that Redis has not given yet */
+    size_t first, count;
+    struct random groups;
     struct error error;
-    bool up, answered;
+    bool up;
     bool looking; /* at the whole state, after a transition */
     int rc;
 };
@@ -73,14 +80,20 @@ static void set_clock(struct run *run, int64_t now_ms)
         exit(1);
     }
     memory_store_set_now(run->memory, now_ms);
+    run->now_ms = now_ms;
 }
 
 static void on_redis_answer(void *context, const struct store_answer *answer)
 {
     struct run *run = context;
+    char *ours = run->expected[run->first++];
     buf_clear(&run->theirs);
     answer_text(answer, &run->theirs);
-    run->answered = true;
+    if (strcmp((char *)run->theirs.data, ours) != 0 && run->rc == 0) {
+        printf("the stores differ\nredis:  %s\nmemory: %s\n", (char *)run->theirs.data, ours);
+        run->rc = error_set(&run->error, 1, "the stores differ");
+    }
+    free(ours);
 }
 
 static void on_memory_answer(void *context, const struct store_answer *answer)
@@ -88,44 +101,74 @@ static void on_memory_answer(void *context, const struct store_answer *answer)
     struct run *run = context;
     buf_clear(&run->ours);
     answer_text(answer, &run->ours);
-    run->rc = run->looking ? script_see(&run->script, answer, &run->error)
-                           : script_answer(&run->script, answer, &run->error);
+    int rc = run->looking ? script_see(&run->script, answer, &run->error)
+                          : script_answer(&run->script, answer, &run->error);
+    run->rc = run->rc != 0 ? run->rc : rc;
 }
 
-/* One transition on both stores; they must agree. */
-static void both(struct run *run, const struct store_request *request)
+/* One transition on both stores; Redis answers it later. */
+static void submit(struct run *run, const struct store_request *request)
 {
-    run->answered = false;
     store_submit(redis_store(run->redis), request, on_redis_answer, run);
-    while (!run->answered) {
+    store_submit(memory_store(run->memory), request, on_memory_answer, run);
+    run->expected[run->count++] = memory_copy_text((char *)run->ours.data);
+}
+
+static void wait_for_redis(struct run *run)
+{
+    while (run->first < run->count) {
         event_base_loop(run->base, EVLOOP_ONCE);
     }
-    store_submit(memory_store(run->memory), request, on_memory_answer, run);
-    if (strcmp((char *)run->theirs.data, (char *)run->ours.data) != 0) {
-        run->rc = 1;
-        printf("the stores differ\nredis:  %s\nmemory: %s\n", (char *)run->theirs.data,
-               (char *)run->ours.data);
-        error_set(&run->error, run->rc, "the stores differ");
-    }
+    run->first = run->count = 0;
+}
+
+static void look_in_memory(struct run *run)
+{
+    static const struct store_request look = {.verb = STORE_LIST, .pool = ""};
+    run->looking = true;
+    store_submit(memory_store(run->memory), &look, on_memory_answer, run);
+    run->looking = false;
 }
 
 static void step(struct run *run, uint64_t i)
 {
-    static const struct store_request look = {.verb = STORE_LIST, .pool = ""};
     const struct store_request *request = script_next(&run->script);
-    set_clock(run, run->script.now_ms);
-    both(run, request);
+    if (run->script.now_ms != run->now_ms) {
+        wait_for_redis(run);
+        set_clock(run, run->script.now_ms);
+    }
+    submit(run, request);
     if (run->rc == 0) {
         run->rc = memory_store_check(run->memory, script_serves(&run->script), &run->error);
     }
     if (run->rc == 0) {
-        run->looking = true;
-        both(run, &look);
-        run->looking = false;
+        look_in_memory(run);
     }
     if (run->rc != 0) {
         printf("operation %" PRIu64 ", verb %d: %s\n", i, request->verb, run->error.text);
     }
+}
+
+/* Some transitions in the same millisecond, then the whole state of both. Returns how many. */
+static uint64_t steps(struct run *run, uint64_t i)
+{
+    static const struct store_request look = {.verb = STORE_LIST, .pool = ""};
+    uint64_t group =
+        random_below(&run->groups, 100) < 60 ? 1 : random_below(&run->groups, GROUP_MAX);
+    uint64_t done = 0;
+    run->script.is_clock_held = false;
+    while (run->rc == 0 && done < group) {
+        step(run, i + done++);
+        run->script.is_clock_held = true;
+    }
+    wait_for_redis(run);
+    if (run->rc == 0) {
+        run->looking = true;
+        submit(run, &look);
+        wait_for_redis(run);
+        run->looking = false;
+    }
+    return done;
 }
 
 int main(int argc, char **argv)
@@ -141,6 +184,7 @@ int main(int argc, char **argv)
     buf_init(&run->theirs, 1 << 20);
     buf_init(&run->ours, 1 << 20);
     script_init(&run->script, strtoull(argv[3], NULL, 10));
+    random_init(&run->groups, strtoull(argv[3], NULL, 10));
     set_clock(run, run->script.now_ms);
     struct redis_options options = {.tenant = "sim",
                                     .timeout_us = 10000000,
@@ -161,7 +205,7 @@ int main(int argc, char **argv)
     }
     uint64_t operations = strtoull(argv[4], NULL, 10), i = 0;
     while (i < operations && run->rc == 0) {
-        step(run, i++);
+        i += steps(run, i);
     }
     const struct script *s = &run->script;
     printf("seed %s, %" PRIu64 " operations, %s: %" PRIu64 " granted, %" PRIu64 " handed, %" PRIu64
