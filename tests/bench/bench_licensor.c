@@ -1,0 +1,392 @@
+/*
+ * Load for a licensor, over the wire: many clients, each with many requests on their way.
+ *
+ *     bench_licensor PORT CLIENTS DEPTH SECONDS RATE held|request [IDLE]
+ *
+ * Each client registers, then each of its DEPTH places takes a seat and gives it back, again and
+ * again: as fast as it is answered, or, with a RATE, so many operations a second in all, each
+ * measured from when it was due. IDLE: take every place's seat, then only send heartbeats every 5
+ * s. It prints one line of JSON. A benchmark; no test.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/frames.h"
+#include "common/memory.h"
+#include "proto/licensor.pb-c.h"
+
+#define FRAME_BYTES_MAX (1024 * 1024)
+#define READ_BYTES 65536
+#define HEARTBEAT_US (5 * SECOND_US)
+#define LATENCIES_MAX 2000000
+
+enum place_state { PLACE_FREE, PLACE_ASKED, PLACE_HELD, PLACE_GIVING };
+
+/* One seat that is taken and given back. */
+struct place {
+    enum place_state state;
+    uint64_t number; /* of the request */
+    uint64_t token;
+    int64_t due_us;
+};
+
+struct client {
+    int fd;
+    char name[32];
+    char session[64];
+    uint64_t requests;
+    struct place *places;
+    struct buf in, out;
+};
+
+struct bench {
+    uint16_t port;
+    size_t clients_count, depth;
+    int64_t run_us;
+    double rate; /* operations a second; 0: as many as are answered */
+    Engenho__SeatKind kind;
+    bool idle;
+    struct client *clients;
+    struct pollfd *polls;
+    size_t registered, next_client, next_place;
+    uint64_t operations, refused, sent;
+    bool measuring;
+    uint32_t *latencies_us;
+    size_t latencies_count;
+};
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "bench_licensor: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void send_message(struct client *client, Engenho__ToLicensor *message)
+{
+    size_t bytes = engenho__to_licensor__get_packed_size(message);
+    uint8_t header[FRAME_HEADER_BYTES];
+    frame_header(header, (uint32_t)bytes);
+    if (buf_append(&client->out, header, sizeof(header)) != 0) {
+        fail("too much to send");
+    }
+    uint8_t *place = buf_reserve(&client->out, bytes);
+    if (place == NULL) {
+        fail("too much to send");
+    }
+    buf_commit(&client->out, engenho__to_licensor__pack(message, place));
+}
+
+static void send_register(struct client *client)
+{
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Register body = ENGENHO__REGISTER__INIT;
+    message.id = UINT32_MAX;
+    body.name = client->name;
+    body.agent = (char *)(uintptr_t) "default";
+    body.host = (char *)(uintptr_t) "bench";
+    body.pid = getpid();
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_REGISTER;
+    message.register_ = &body;
+    send_message(client, &message);
+}
+
+static void send_heartbeat(struct client *client)
+{
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Heartbeat body = ENGENHO__HEARTBEAT__INIT;
+    message.id = UINT32_MAX;
+    body.session = client->session;
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_HEARTBEAT;
+    message.heartbeat = &body;
+    send_message(client, &message);
+}
+
+static void send_acquire(struct bench *bench, struct client *client, size_t index)
+{
+    struct place *place = &client->places[index];
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Acquire body = ENGENHO__ACQUIRE__INIT;
+    char request[96], production[32];
+    place->number = ++client->requests;
+    place->state = PLACE_ASKED;
+    snprintf(request, sizeof(request), "%s:%" PRIu64, client->session, place->number);
+    snprintf(production, sizeof(production), "production%zu", index);
+    message.id = index + 1;
+    body.session = client->session;
+    body.request = request;
+    body.kind = bench->kind;
+    body.production =
+        bench->kind == ENGENHO__SEAT_KIND__SEAT_KIND_HELD ? production : request + strlen(request);
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_ACQUIRE;
+    message.acquire = &body;
+    send_message(client, &message);
+    bench->sent++;
+}
+
+static void send_release(struct bench *bench, struct client *client, size_t index)
+{
+    struct place *place = &client->places[index];
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Release body = ENGENHO__RELEASE__INIT;
+    char request[96];
+    place->state = PLACE_GIVING;
+    snprintf(request, sizeof(request), "%s:%" PRIu64, client->session, place->number);
+    message.id = index + 1;
+    body.session = client->session;
+    body.request = request;
+    body.token = place->token;
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_RELEASE;
+    message.release = &body;
+    send_message(client, &message);
+    bench->sent++;
+}
+
+/* The place's next operation. */
+static void go_on(struct bench *bench, struct client *client, size_t index, int64_t due_us)
+{
+    client->places[index].due_us = due_us;
+    if (client->places[index].state == PLACE_FREE) {
+        send_acquire(bench, client, index);
+    } else if (client->places[index].state == PLACE_HELD) {
+        send_release(bench, client, index);
+    }
+}
+
+static void measure(struct bench *bench, const struct place *place)
+{
+    if (bench->measuring) {
+        bench->operations++;
+        if (bench->latencies_count < LATENCIES_MAX) {
+            bench->latencies_us[bench->latencies_count++] =
+                (uint32_t)(clock_mono_us() - place->due_us);
+        }
+    }
+}
+
+static void on_message(struct bench *bench, struct client *client,
+                       const Engenho__FromLicensor *message)
+{
+    if (message->id == UINT32_MAX) {
+        if (message->body_case == ENGENHO__FROM_LICENSOR__BODY_REGISTERED) {
+            snprintf(client->session, sizeof(client->session), "%s", message->registered->session);
+            bench->registered++;
+        } else if (message->refused != NULL) {
+            fprintf(stderr, "bench_licensor: %s\n", message->refused->text);
+            exit(1);
+        }
+        return;
+    }
+    if (message->id == 0 || message->id > bench->depth) {
+        return;
+    }
+    size_t index = (size_t)message->id - 1;
+    struct place *place = &client->places[index];
+    measure(bench, place);
+    if (message->refused != NULL) {
+        bench->refused++;
+        place->state = PLACE_FREE;
+    } else if (message->body_case == ENGENHO__FROM_LICENSOR__BODY_GRANTED) {
+        place->token = message->granted->token;
+        place->state = PLACE_HELD;
+    } else {
+        place->state = PLACE_FREE;
+    }
+    if (bench->rate <= 0 && !bench->idle) {
+        go_on(bench, client, index, clock_mono_us());
+    }
+}
+
+static void read_from(struct bench *bench, struct client *client)
+{
+    uint8_t *room = buf_reserve(&client->in, READ_BYTES);
+    if (room == NULL) {
+        fail("too much to read");
+    }
+    ssize_t bytes = recv(client->fd, room, READ_BYTES, MSG_DONTWAIT);
+    if (bytes == 0 || (bytes < 0 && errno != EAGAIN)) {
+        fail("the licensor closed a connection");
+    }
+    if (bytes < 0) {
+        return;
+    }
+    buf_commit(&client->in, (size_t)bytes);
+    const uint8_t *payload;
+    size_t payload_bytes, frame_bytes, done = 0;
+    while (frame_next(client->in.data + done, client->in.length - done, FRAME_BYTES_MAX, &payload,
+                      &payload_bytes, &frame_bytes) == 1) {
+        Engenho__FromLicensor *message =
+            engenho__from_licensor__unpack(NULL, payload_bytes, payload);
+        if (message == NULL) {
+            fail("an answer that is no message");
+        }
+        on_message(bench, client, message);
+        engenho__from_licensor__free_unpacked(message, NULL);
+        done += frame_bytes;
+    }
+    buf_consume(&client->in, done);
+}
+
+static void write_to(struct client *client)
+{
+    if (client->out.length > 0) {
+        ssize_t bytes = send(client->fd, client->out.data, client->out.length, MSG_NOSIGNAL);
+        if (bytes < 0 && errno != EAGAIN) {
+            fail("send");
+        }
+        if (bytes > 0) {
+            buf_consume(&client->out, (size_t)bytes);
+        }
+    }
+}
+
+static void turn(struct bench *bench, int timeout_ms)
+{
+    for (size_t i = 0; i < bench->clients_count; i++) {
+        write_to(&bench->clients[i]);
+        bench->polls[i].events = (short)(POLLIN | (bench->clients[i].out.length > 0 ? POLLOUT : 0));
+    }
+    if (poll(bench->polls, bench->clients_count, timeout_ms) < 0) {
+        fail("poll");
+    }
+    for (size_t i = 0; i < bench->clients_count; i++) {
+        if ((bench->polls[i].revents & (POLLIN | POLLHUP)) != 0) {
+            read_from(bench, &bench->clients[i]);
+        }
+    }
+}
+
+static void open_client(struct bench *bench, size_t number)
+{
+    struct client *client = &bench->clients[number];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(bench->port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        fail("connect");
+    }
+    int on = 1;
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    snprintf(client->name, sizeof(client->name), "bench-%zu", number);
+    client->places = memory_new(bench->depth, sizeof(struct place));
+    buf_init(&client->in, 16 * FRAME_BYTES_MAX);
+    buf_init(&client->out, 16 * FRAME_BYTES_MAX);
+    bench->polls[number].fd = client->fd;
+    send_register(client);
+}
+
+/* Send what is due by now, in turns over clients and places; a place that waits is passed over. */
+static void send_due(struct bench *bench, int64_t since_us)
+{
+    double due = (double)(clock_mono_us() - since_us) / (double)SECOND_US * bench->rate;
+    size_t busy = 0, places = bench->clients_count * bench->depth;
+    while ((double)bench->sent < due && busy < places) {
+        struct client *client = &bench->clients[bench->next_client];
+        struct place *place = &client->places[bench->next_place];
+        size_t index = bench->next_place;
+        bench->next_client = (bench->next_client + 1) % bench->clients_count;
+        if (bench->next_client == 0) {
+            bench->next_place = (bench->next_place + 1) % bench->depth;
+        }
+        if (place->state == PLACE_ASKED || place->state == PLACE_GIVING) {
+            busy++;
+            continue;
+        }
+        int64_t due_us =
+            since_us + (int64_t)((double)bench->sent / bench->rate * (double)SECOND_US);
+        go_on(bench, client, index, due_us);
+    }
+}
+
+static void start_all(struct bench *bench)
+{
+    for (size_t i = 0; i < bench->clients_count; i++) {
+        for (size_t p = 0; p < bench->depth; p++) {
+            go_on(bench, &bench->clients[i], p, clock_mono_us());
+        }
+    }
+}
+
+static void run(struct bench *bench)
+{
+    int64_t since_us = clock_mono_us(), beat_us = since_us;
+    if (bench->rate <= 0) {
+        start_all(bench);
+    }
+    bench->measuring = true;
+    for (int64_t now_us = since_us; now_us - since_us < bench->run_us; now_us = clock_mono_us()) {
+        if (bench->rate > 0) {
+            send_due(bench, since_us);
+        }
+        if (now_us - beat_us >= HEARTBEAT_US) {
+            beat_us = now_us;
+            for (size_t i = 0; i < bench->clients_count; i++) {
+                send_heartbeat(&bench->clients[i]);
+            }
+        }
+        turn(bench, bench->rate > 0 ? 0 : 50);
+    }
+    bench->measuring = false;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static uint32_t quantile(const struct bench *bench, double share)
+{
+    size_t at = (size_t)((double)bench->latencies_count * share);
+    return bench->latencies_count == 0 ? 0 : bench->latencies_us[at];
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 7) {
+        fprintf(stderr,
+                "usage: bench_licensor PORT CLIENTS DEPTH SECONDS RATE held|request [IDLE]\n");
+        return 2;
+    }
+    struct bench bench = {.port = (uint16_t)strtoul(argv[1], NULL, 10),
+                          .clients_count = strtoul(argv[2], NULL, 10),
+                          .depth = strtoul(argv[3], NULL, 10),
+                          .run_us = (int64_t)(strtod(argv[4], NULL) * (double)SECOND_US),
+                          .rate = strtod(argv[5], NULL),
+                          .kind = strcmp(argv[6], "held") == 0
+                                      ? ENGENHO__SEAT_KIND__SEAT_KIND_HELD
+                                      : ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST,
+                          .idle = argc > 7};
+    bench.clients = memory_new(bench.clients_count, sizeof(struct client));
+    bench.polls = memory_new(bench.clients_count, sizeof(struct pollfd));
+    bench.latencies_us = memory_new(LATENCIES_MAX, sizeof(uint32_t));
+    for (size_t i = 0; i < bench.clients_count; i++) {
+        open_client(&bench, i);
+    }
+    while (bench.registered < bench.clients_count) {
+        turn(&bench, 1000);
+    }
+    printf("registered\n");
+    fflush(stdout);
+    if (getchar() == EOF) { /* the one who measures says when */
+        return 1;
+    }
+    run(&bench);
+    qsort(bench.latencies_us, bench.latencies_count, sizeof(uint32_t), by_size);
+    printf("{\"operations\": %" PRIu64 ", \"refused\": %" PRIu64
+           ", \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u}\n",
+           bench.operations, bench.refused, quantile(&bench, 0.5), quantile(&bench, 0.99),
+           quantile(&bench, 0.999));
+    return 0;
+}

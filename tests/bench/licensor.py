@@ -1,0 +1,228 @@
+"""Seat operations a CPU-second of Redis and of the licensor, over the wire, beside what people write themselves.
+
+usage: python -m tests.bench.licensor [--seconds S] [--clients N] [--depth N] [--memory]
+
+An operation is an acquire or a release. `--memory`: what 1,000 sessions with 10,000 seats cost when nothing happens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import pathlib
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+
+import psutil
+import redis as redis_client
+
+from tests.bench.report import row, section
+from tests.harness.process import BIN
+from tests.harness.redis import Redis
+from tests.harness.system import Service
+from tests.integration.licensors import connect, licensor
+from tests.keys.sign import licence, sign
+
+LOAD = BIN.parent / "bench/bench_licensor"
+SEATS = 100_000
+
+
+def cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+@dataclass
+class Figures:
+    """One measured run."""
+
+    operations: int
+    seconds: float
+    redis_s: float
+    licensor_s: float
+    batch: float  # operations in a call of Redis
+    p50_us: int
+    p99_us: int
+
+    @property
+    def per_redis_s(self) -> float:
+        return self.operations / self.redis_s
+
+    @property
+    def per_licensor_s(self) -> float:
+        return self.operations / self.licensor_s
+
+
+class Bench:
+    """A Redis with its append-only file, and one licensor with room for many processors."""
+
+    def __init__(self, directory: pathlib.Path, keys: int):
+        self.redis = Redis(directory / "redis").start()
+        folder = directory / "licences"
+        folder.mkdir()
+        pools = {"productions": SEATS, "requests": SEATS}
+        (folder / "bench.json").write_text(json.dumps(sign(licence("full", keys, productions=SEATS, pools=pools))))
+        self.service: Service = licensor(directory, self.redis.url).start()
+        connect(self.service).close()
+
+    @property
+    def port(self) -> int:
+        return int(self.service.ready["listen"].rpartition(":")[2])
+
+    def calls(self) -> int:
+        return int(self.redis.client.info("commandstats").get("cmdstat_fcall", {}).get("calls", 0))
+
+    def load(self, clients: int, depth: int, seconds: float, rate: float, kind: str) -> Figures:
+        words = [str(LOAD), str(self.port), str(clients), str(depth), str(seconds), str(rate), kind]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+            assert load.stdin and load.stdout
+            assert load.stdout.readline() == "registered\n", "the load did not start"
+            redis_pid, licensor_pid = self.redis.process.pid, self.service.pid
+            before = (cpu_s(redis_pid), cpu_s(licensor_pid), self.calls(), time.monotonic())
+            load.stdin.write("\n")
+            load.stdin.flush()
+            got = json.loads(load.stdout.readline())
+            after = (cpu_s(redis_pid), cpu_s(licensor_pid), self.calls(), time.monotonic())
+        assert got["refused"] == 0, f"{got['refused']} operations were refused"
+        return Figures(got["operations"], after[3] - before[3], after[0] - before[0], after[1] - before[1],
+                       got["operations"] / max(after[2] - before[2], 1), got["p50_us"], got["p99_us"])
+
+    def stop(self) -> None:
+        self.service.kill()
+        self.redis.stop()
+
+
+def count(bench: Bench, seconds: float, batch: int) -> float:
+    """Plain INCR and DECR a CPU-second of Redis, in pipelines of `batch`; made beforehand, so that Python is not measured."""
+    connection = bench.redis.client.connection_pool.get_connection()
+    pairs = max(batch // 2, 1)
+    one = b"*2\r\n$4\r\nINCR\r\n$7\r\n{b}:one\r\n*2\r\n$4\r\nDECR\r\n$7\r\n{b}:one\r\n" * pairs
+    expected = sum(len(b":1\r\n") + len(b":0\r\n") for _ in range(pairs))
+    socket = connection._sock
+    before, done, until = cpu_s(bench.redis.process.pid), 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        socket.sendall(one)
+        missing = expected
+        while missing > 0:
+            missing -= len(socket.recv(missing))
+        done += 2 * pairs
+    figure = done / (cpu_s(bench.redis.process.pid) - before)
+    connection.disconnect()
+    return figure
+
+
+ACQUIRE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[4])
+  return 1
+end
+return 0
+"""
+RELEASE = "return redis.call('ZREM', KEYS[1], ARGV[1])"
+
+
+def _semaphore(port: int, number: int, until: float, total: "multiprocessing.sharedctypes.Synchronized[int]") -> None:
+    client = redis_client.Redis(port=port)
+    acquire, release = client.register_script(ACQUIRE), client.register_script(RELEASE)
+    done = 0
+    while time.monotonic() < until:
+        now = time.time()
+        holder = f"{number}:{done}"
+        assert acquire(keys=["semaphore"], args=[now, SEATS, now + 30, holder])
+        release(keys=["semaphore"], args=[holder])
+        done += 2
+    with total.get_lock():
+        total.value += done
+
+
+def semaphore(bench: Bench, seconds: float, clients: int = 8) -> tuple[float, float]:
+    """What people write: redis-py and a script over a sorted set of holders. Operations a second, and a CPU-second of Redis."""
+    total = multiprocessing.Value("q", 0)
+    before, since = cpu_s(bench.redis.process.pid), time.monotonic()
+    workers = [multiprocessing.Process(target=_semaphore, args=(bench.redis.port, n, since + seconds, total))
+               for n in range(clients)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    spent = cpu_s(bench.redis.process.pid) - before
+    return total.value / (time.monotonic() - since), total.value / spent
+
+
+def speed(bench: Bench, clients: int, depth: int, seconds: float) -> None:
+    section(f"seats, {clients} clients with {depth} requests each on their way, one licensor, Redis with append-only file")
+    row("", "a second", "a Redis CPU-s", "a licensor CPU-s", "in one call")
+    best = None
+    for kind in ("held", "request"):
+        bench.load(clients, depth, 1, 0, kind)  # seats are consumed and freed: from then on they are re-used
+        figures = bench.load(clients, depth, seconds, 0, kind)
+        row(f"acquire or release, {kind}", f"{figures.operations / figures.seconds:,.0f}", f"{figures.per_redis_s:,.0f}",
+            f"{figures.per_licensor_s:,.0f}", f"{figures.batch:.0f}")
+        best = best or figures
+    assert best
+    plain = count(bench, seconds, round(best.batch))
+    row("plain INCR or DECR, as many in a pipeline", "", f"{plain:,.0f}")
+    row("  held seats to that", "", f"{best.per_redis_s / plain:.2f}")
+    wall, per_cpu = semaphore(bench, seconds)
+    row("redis-py, a script over a sorted set", f"{wall:,.0f}", f"{per_cpu:,.0f}")
+    row("", "p50", "p99", "a Redis CPU-s")
+    figures = bench.load(clients, depth, seconds, 10_000, "held")
+    row("10,000 operations a second", f"{figures.p50_us / 1000:.2f} ms", f"{figures.p99_us / 1000:.2f} ms",
+        f"{figures.per_redis_s:,.0f}")
+
+
+def memory(bench: Bench, sessions: int = 1000, seats: int = 10_000, seconds: float = 20) -> None:
+    """What many sessions with seats cost, and how much Redis has to do while nothing happens."""
+    info = bench.redis.client
+    empty = (info.info("memory")["used_memory"], psutil.Process(bench.service.pid).memory_info().rss)
+    words = [str(LOAD), str(bench.port), str(sessions), str(seats // sessions), str(seconds + 15), "0", "held", "idle"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        assert load.stdin and load.stdout
+        assert load.stdout.readline() == "registered\n", "the load did not start"
+        registered = info.info("memory")["used_memory"]
+        load.stdin.write("\n")
+        load.stdin.flush()
+        while int(info.get("{engenho}:productions:used") or 0) < seats:
+            time.sleep(0.1)
+        time.sleep(1)  # the last answers are read
+        held = (info.info("memory")["used_memory"], psutil.Process(bench.service.pid).memory_info().rss)
+        before = (info.info("stats")["total_commands_processed"], bench.calls(), cpu_s(bench.redis.process.pid),
+                  cpu_s(bench.service.pid))
+        time.sleep(seconds)
+        after = (info.info("stats")["total_commands_processed"], bench.calls(), cpu_s(bench.redis.process.pid),
+                 cpu_s(bench.service.pid))
+        load.kill()
+    section(f"{sessions:,} sessions that hold {seats:,} seats, and nothing happens ({seconds:.0f} s measured)")
+    row("Redis, a session", f"{(registered - empty[0]) / sessions:,.0f} bytes")
+    row("Redis, a seat that is held", f"{(held[0] - registered) / seats:,.0f} bytes")
+    row("Redis, in all", f"{held[0] / 2**20:.1f} MiB")
+    row("licensor, resident, before and with them", f"{empty[1] / 2**20:.1f} MiB", f"{held[1] / 2**20:.1f} MiB")
+    row("calls of functions a second", f"{(after[1] - before[1]) / seconds:.0f}")
+    row("commands a second, also within functions", f"{(after[0] - before[0]) / seconds:.0f}")
+    row("of a CPU, Redis and licensor", f"{(after[2] - before[2]) / seconds:.1%}", f"{(after[3] - before[3]) / seconds:.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.licensor", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=16)
+    parser.add_argument("--memory", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="engenho-bench-") as directory:
+        bench = Bench(pathlib.Path(directory), 2000)
+        try:
+            if options.memory:
+                memory(bench)
+            else:
+                speed(bench, options.clients, options.depth, options.seconds)
+        finally:
+            bench.stop()
+
+
+if __name__ == "__main__":
+    main()
