@@ -71,6 +71,20 @@ REQUESTS = [
            Query(quantile(0.99, "engenho_license_request_duration_seconds"), "{{license}} p99"))),
 ]
 
+GRANTED = f"increase(engenho_usage_seats_granted_total{{{POOL}}}[1h])"
+HOLDERS = [
+    Panel("Seats granted in an hour, by holder", "The twenty productions that were granted most seats, from closed minutes; what they hold now "
+          "is on the console's page Licences.", "table", "short",
+          (Query(f"topk(20, sum by (license, processor, production) ({GRANTED}))", instant=True, table=True),), steps=((BLUE, None),), decimals=0),
+    Panel("Seats granted in an hour, by processor", "From closed minutes.", "timeseries", "short",
+          (Query(f"sum by (license, processor) ({GRANTED})", "{{license}} {{processor}}"),)),
+    Panel("Usage not collected for", "Since a producer last fetched closed minutes; they wait in the licensor's store for 25 hours.", "stat", "s",
+          (Query(f"time() - max(engenho_usage_last_success_timestamp_seconds{{{WHERE}}})"),), 6, 4,
+          ((GREEN, None), (YELLOW, 3600.0), (RED, 12 * 3600.0))),
+    Panel("Usage records in an hour", "Records that were put on the topic usage.", "stat", "short",
+          (Query(f"sum(increase(engenho_usage_records_total{{{WHERE}}}[1h]))"),), 6, 4, ((BLUE, None),), decimals=0),
+]
+
 PLATFORM = [
     Panel("Registrations", "Registrations of processors, by what became of them.", "timeseries", "cpm",
           (Query(f"60 * sum by (outcome) (rate(engenho_license_registrations_total{{{WHERE}}}[$__rate_interval]))", "{{outcome}}"),)),
@@ -94,4 +108,4 @@ def build() -> dict[str, Any]:
     return dashboard(
         "engenho-licences", "Engenho / Licences", "Keys and seats: what is used, who waits, what is refused.",
         [variable("cluster", source), variable("namespace", source), variable("license", source, title="pool")],
-        [("Now", NOW), ("Use", USE), ("Requests", REQUESTS), ("Processors and store", PLATFORM)], [])
+        [("Now", NOW), ("Use", USE), ("Requests", REQUESTS), ("Holders", HOLDERS), ("Processors and store", PLATFORM)], [])

@@ -138,7 +138,9 @@ def load(system: System) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[System]:
-    with System(tmp_path_factory.mktemp("queries"), kafka=kafka, prefix="queries.", licence="full-8.json").start() as running:
+    running = System(tmp_path_factory.mktemp("queries"), kafka=kafka, prefix="queries.", licence="full-8.json")
+    running.producer.argv += ["--usage-interval", "1s"]  # who was granted seats is known a minute later
+    with running.start():
         running.deploy("slow", {"main.py": SOURCE})
         running.apply(plant())
         yield running
@@ -162,7 +164,7 @@ def test_every_query_of_the_dashboards_has_samples(prometheus: Prometheus) -> No
         return not waiting
 
     try:
-        wait_for("samples for every query", answered, 90, 1)
+        wait_for("samples for every query", answered, 150, 1)
     except AssertionError:
         raise AssertionError("no samples:\n" + "\n".join(f"{where}: {text}" for where, text in waiting.items())) from None
 
