@@ -35,6 +35,15 @@ static void show_limits(struct service *service)
     }
     metric_set(metrics_series(service->metrics, "engenho_license_keys", METRIC_VALUES(NULL)),
                limits->processors);
+    for (size_t i = 0; i < limits->pools_count; i++) {
+        uint32_t reserved = 0;
+        for (size_t j = 0; j < limits->pools[i].reserved_count; j++) {
+            reserved += limits->pools[i].reserved[j].seats;
+        }
+        metric_set(metrics_series(service->metrics, "engenho_license_reserved",
+                                  METRIC_VALUES(limits->pools[i].pool)),
+                   reserved);
+    }
     if (limits->files > 0) {
         metric_set(metrics_series(service->metrics, "engenho_license_expiration_timestamp_seconds",
                                   METRIC_VALUES(NULL)),
