@@ -71,19 +71,22 @@ def _zip(name: str) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(("file", "data", "sentence"), [
-    ("p.tar.gz", _tar(_file("../evil.py")), "'../evil.py', which would be written outside of its folder"),
-    ("p.tar.gz", _tar(_file("/etc/evil.py")), "'/etc/evil.py', which would be written outside of its folder"),
-    ("p.zip", _zip("a/../../evil.py"), "which would be written outside of its folder"),
-    ("p.tar.gz", _tar(_link), "a link, 'passwd': pack the file itself"),
-    ("p.tar.gz", _tar(_file("bomb", 600 * 1024 * 1024)), "is more than 512 MiB when unpacked"),
-    ("p.tar.gz", b"no archive at all", "is not a package"),
-    ("p.tar.gz", _tar(_file("main.py"))[:-20], "p.tar.gz is"),
-    ("main.py", b"", "main.py is empty"),
-    ("main.py", b"\xff\xfe", "main.py is not Python source in UTF-8"),
-    ("a/b.py", b"x", "the file's name must be a name without folders"),
+@pytest.mark.parametrize(("file", "make", "sentence"), [
+    pytest.param("p.tar.gz", lambda: _tar(_file("../evil.py")), "'../evil.py', which would be written outside of its folder",
+                 id="up and out"),
+    pytest.param("p.tar.gz", lambda: _tar(_file("/etc/evil.py")), "'/etc/evil.py', which would be written outside of its folder",
+                 id="an absolute path"),
+    pytest.param("p.zip", lambda: _zip("a/../../evil.py"), "which would be written outside of its folder", id="up and out of a zip"),
+    pytest.param("p.tar.gz", lambda: _tar(_link), "a link, 'passwd': pack the file itself", id="a link"),
+    pytest.param("p.tar.gz", lambda: _tar(_file("bomb", 600 * 1024 * 1024)), "is more than 512 MiB when unpacked", id="a bomb"),
+    pytest.param("p.tar.gz", lambda: b"no archive at all", "is not a package", id="no archive"),
+    pytest.param("p.tar.gz", lambda: _tar(_file("main.py"))[:-20], "p.tar.gz is", id="cut off"),
+    pytest.param("main.py", lambda: b"", "main.py is empty", id="empty"),
+    pytest.param("main.py", lambda: b"\xff\xfe", "main.py is not Python source in UTF-8", id="not UTF-8"),
+    pytest.param("a/b.py", lambda: b"x", "the file's name must be a name without folders", id="a folder in the name"),
 ])
-def test_a_wrong_package(api: Api, file: str, data: bytes, sentence: str) -> None:
+def test_a_wrong_package(api: Api, file: str, make: Callable[[], bytes], sentence: str) -> None:
+    data = make()
     assert sentence in api.refused(400, "POST", "/v1/packages/bad", data=data, params={"file": file})["error"]
     api.refused(404, "GET", "/v1/packages/bad")
 
