@@ -238,7 +238,17 @@ static Engenho__SeatKind kind_of(const struct store_seat_row *row)
     return ENGENHO__SEAT_KIND__SEAT_KIND_DEFAULT;
 }
 
-static void fill_seats(struct list_rows *rows, const struct store_answer *answer)
+/* What the store does not keep of a queued seat follows from its life, which began with it. */
+static int64_t since_of(const struct answers *answers, const struct store_answer *answer,
+                        const struct store_seat_row *row)
+{
+    return strcmp(row->state, "queued") == 0
+               ? (answer->now_ms + row->life_left_ms) * 1000 - answers->reuse_us
+               : row->since_ms * 1000;
+}
+
+static void fill_seats(struct list_rows *rows, const struct answers *answers,
+                       const struct store_answer *answer)
 {
     const struct store_processor_row *processor = NULL;
     for (size_t i = 0; i < answer->seats_count; i++) {
@@ -261,7 +271,7 @@ static void fill_seats(struct list_rows *rows, const struct store_answer *answer
         to->request = TEXT(from->request);
         to->requested_pool = TEXT(from->requested);
         to->escalated = strcmp(from->pool, from->requested) != 0;
-        to->since_us = from->since_ms * 1000;
+        to->since_us = since_of(answers, answer, from);
         to->life_left_us = from->life_left_ms * 1000;
         to->token = from->token;
         to->kind = kind_of(from);
@@ -297,7 +307,7 @@ static void send_list(const struct answers *answers, uint64_t id, const struct s
             memory_new(answer->processors_count + 1, sizeof(*rows.processor_pointers)),
     };
     fill_pools(&rows, answer);
-    fill_seats(&rows, answer);
+    fill_seats(&rows, answers, answer);
     fill_processors(&rows, answer);
     Engenho__FromLicensor message = message_of(id);
     Engenho__SeatList list = ENGENHO__SEAT_LIST__INIT;

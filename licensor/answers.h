@@ -15,7 +15,7 @@ typedef void (*answers_sink)(void *context, const uint8_t *payload, size_t bytes
 /* What every answer carries. */
 struct answers {
     const struct limits *limits;
-    int64_t lease_us, heartbeat_us;
+    int64_t lease_us, heartbeat_us, reuse_us;
     uint64_t licence_generation;
     uint64_t highest_op;
     answers_sink sink;

@@ -30,6 +30,7 @@ struct answers requests_answers(struct service *service)
     return (struct answers){.limits = &service->limits,
                             .lease_us = service->config->lease_us,
                             .heartbeat_us = service->config->heartbeat_us,
+                            .reuse_us = service->config->reuse_life_us,
                             .licence_generation = service->licence_generation,
                             .highest_op = redis_highest_op(service->redis)};
 }

@@ -74,7 +74,8 @@ def test_seats_have_the_monitors_columns_and_states(cli: Cli, worker: Client) ->
     assert (row["STATE"], row["REQUESTED"], row["GRANTED"]) == ("escalated", "full", "productions") and chained.escalated
     row = by_production["four"]
     assert (row["STATE"], row["REQUESTED"], row["GRANTED"], row["SEAT"], row["LICENCE ID"]) == ("waiting", "full", "", "", "")
-    assert [r["STATE"].split()[0] for r in found if r["GRANTED"] == "requests"] == ["queued"]
+    queued = [r for r in found if r["GRANTED"] == "requests"]
+    assert [r["STATE"].split()[0] for r in queued] == ["queued"] and queued[0]["SINCE"].startswith("20")
     assert {r["REQUESTED"] for r in rows(cli, "--pool", "full")} == {"full"}
     table = cli.good("seats")
     assert "in use" in table and "LICENCE ID" in table and table.splitlines()[0].startswith("POOL")

@@ -21,6 +21,8 @@ from tests.integration.licensors import HELD, REQUEST, Client
 from tests.integration.test_console import Browser, browser  # noqa: F401: a fixture
 from tests.keys.sign import licence, sign
 
+expect.set_options(timeout=30000)  # a loaded machine is slow
+
 
 @pytest.fixture(scope="module")
 def system(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
