@@ -5,19 +5,48 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Both put a part and a slash at `at`, and return what follows. Each execution has an id: no
+ * printf. */
+static char *put_text(char *at, const char *end, const char *word)
+{
+    size_t bytes = strlen(word);
+    assert(bytes < (size_t)(end - at));
+    memcpy(at, word, bytes);
+    at[bytes] = '/';
+    return at + bytes + 1;
+}
+
+static char *put_number(char *at, const char *end, int64_t value)
+{
+    char digits[20];
+    size_t first = sizeof digits;
+    assert(value >= 0 && sizeof digits < (size_t)(end - at));
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(at, digits + first, sizeof digits - first);
+    at += sizeof digits - first;
+    *at = '/';
+    return at + 1;
+}
 
 /* long: an id has these five parts */
 size_t execution_id_print(const char *agent, const char *topic, int32_t partition, int64_t offset,
                           const char *production, char *text)
 {
-    int length = snprintf(text, EXECUTION_ID_BYTES_MAX, "%s/%s/%" PRId32 "/%" PRId64 "/%s", agent,
-                          topic, partition, offset, production ? production : "");
-    assert(length > 0 && length < EXECUTION_ID_BYTES_MAX);
-    return (size_t)length;
+    const char *end = text + EXECUTION_ID_BYTES_MAX;
+    char *at = put_text(text, end, agent);
+    at = put_text(at, end, topic);
+    at = put_number(at, end, partition);
+    at = put_number(at, end, offset);
+    at = put_text(at, end, production != NULL ? production : "");
+    *--at = '\0'; /* the last slash */
+    return (size_t)(at - text);
 }
 
 /*
