@@ -158,6 +158,11 @@ int follower_add(struct follower *follower, const char *topic, int32_t partition
     return 0;
 }
 
+bool follower_has_broker(const struct follower *follower)
+{
+    return rd_kafka_controllerid(follower->client, 0) >= 0;
+}
+
 void follower_remove(struct follower *follower, const char *topic, int32_t partition)
 {
     struct part *part = find_part(follower, topic, partition);

@@ -41,5 +41,7 @@ MUST_CHECK int follower_add(struct follower *follower, const char *topic, int32_
                             int64_t offset, struct error *error);
 /* Stop reading it; no callback for it comes after this returns. */
 void follower_remove(struct follower *follower, const char *topic, int32_t partition);
+/* Whether a broker has told of the cluster since the start. Never blocks. */
+bool follower_has_broker(const struct follower *follower);
 
 #endif

@@ -82,13 +82,14 @@ static bool probe_ready(void *context, struct error *reason)
         error_set(reason, 0, "interpreters can't be started; the log says why");
         return false;
     }
-    if (service->phase == PHASE_LICENCE && service->unlicensed[0] != '\0') {
+    if (service->catalog_read && service->phase == PHASE_LICENCE &&
+        service->unlicensed[0] != '\0') {
         error_set(reason, 0, "ready, unlicensed: %s", service->unlicensed);
         return true;
     }
     if (service->phase != PHASE_GROUP) {
         error_set(reason, 0, "%s",
-                  service->phase == PHASE_CATALOG ? "reading the catalog" : "joining the group");
+                  service->catalog_read ? "joining the group" : "reading the catalog");
         return false;
     }
     char *member = rd_kafka_memberid(service->group_client);

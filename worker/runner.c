@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "common/duration.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "worker/service.h"
@@ -89,11 +89,6 @@ void runner_fill_port(struct engine_port *port)
     port->cancel = port_cancel;
 }
 
-static void set_time(struct service *service)
-{
-    engine_set_time(&service->engine, clock_mono_us(), clock_unix_us());
-}
-
 static void on_free_again(void *context)
 {
     service_wake(context);
@@ -111,17 +106,15 @@ static void on_started(void *context, uint64_t number, int64_t start_unix_us)
 static void on_finished(void *context, const Engenho__Finished *finished)
 {
     struct service *service = context;
-    set_time(service);
-    engine_finished(&service->engine, finished);
     service_wake(service);
+    engine_finished(&service->engine, finished);
 }
 
 static void on_returned(void *context, uint64_t number)
 {
     struct service *service = context;
-    set_time(service);
-    engine_returned(&service->engine, number);
     service_wake(service);
+    engine_returned(&service->engine, number);
 }
 
 static void on_not_loadable(void *context, const struct pool_code *pool_code,
@@ -129,7 +122,7 @@ static void on_not_loadable(void *context, const struct pool_code *pool_code,
 {
     struct service *service = context;
     struct code *code = catalog_view_code(service->catalog, pool_code->number);
-    set_time(service);
+    service_wake(service);
     if (code == NULL) {
         return;
     }
@@ -140,7 +133,6 @@ static void on_not_loadable(void *context, const struct pool_code *pool_code,
               LOG_INT("version", (int64_t)code->version), LOG_TEXT("reason", loaded->error),
               LOG_TEXT("class", loaded->error_class), LOG_TEXT("traceback", loaded->traceback));
     catalog_view_break(service->catalog, code, loaded);
-    service_wake(service);
 }
 
 static void on_loaded(void *context, const struct pool_code *pool_code,

@@ -21,7 +21,11 @@
 
 void service_wake(struct service *service)
 {
-    event_active(service->turn_event, EV_TIMEOUT, 0);
+    if (!service->awake) {
+        service->awake = true;
+        engine_set_time(&service->engine, clock_mono_us(), clock_unix_us());
+        event_active(service->turn_event, EV_TIMEOUT, 0);
+    }
 }
 
 void service_start_over(struct service *service, const char *reason)
@@ -254,15 +258,11 @@ static void enter_group(struct service *service)
 static void advance(struct service *service)
 {
     switch (service->phase) {
-    case PHASE_CATALOG:
-        if (service->catalog_read) {
-            service->phase = PHASE_LICENCE;
-        }
-        break;
     case PHASE_LICENCE:
         if (service->stopping) {
             service->phase = PHASE_STOPPED;
-        } else if (licence_client_registered(service->licence) && service->pool != NULL) {
+        } else if (licence_client_registered(service->licence) && service->pool != NULL &&
+                   follower_has_broker(service->follower)) {
             service->phase = PHASE_PRODUCERS;
             publish_start(service);
         }
@@ -270,7 +270,7 @@ static void advance(struct service *service)
     case PHASE_PRODUCERS:
         if (service->stopping) {
             service->remake = true;
-        } else if (service->txns_ready == 2) {
+        } else if (service->txns_ready == 2 && service->catalog_read) {
             enter_group(service);
         }
         break;
@@ -286,9 +286,6 @@ static void advance(struct service *service)
         break;
     default:
         break;
-    }
-    if (service->phase == PHASE_CATALOG && service->stopping) {
-        service->phase = PHASE_STOPPED;
     }
     if (service->phase == PHASE_STOPPED) {
         event_base_loopbreak(service->base);
@@ -354,6 +351,7 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
     struct engine *engine = &service->engine;
     (void)fd;
     (void)what;
+    service->awake = false;
     engine_set_time(engine, clock_mono_us(), clock_unix_us());
     if (service->remake && (service->phase == PHASE_PRODUCERS || service->phase == PHASE_GROUP)) {
         leave(service);

@@ -26,9 +26,8 @@
 #include "worker/pool.h"
 
 enum phase {
-    PHASE_CATALOG,   /* the catalog is read */
     PHASE_LICENCE,   /* waiting for a key */
-    PHASE_PRODUCERS, /* init_transactions */
+    PHASE_PRODUCERS, /* init_transactions, and the catalog is read to its end */
     PHASE_GROUP,     /* member of the group: the normal state */
     PHASE_LEAVING,   /* the group consumer closes, to start over or to end */
     PHASE_STOPPED
@@ -148,6 +147,7 @@ struct service {
     struct pool *pool;
     bool pool_failed;
     struct account_series series;
+    bool awake;  /* a turn is due: service_wake was called since the last one */
     bool strict; /* the licence: nothing runs past the end of the lease */
     /* the ends of leases at which what ran was killed, and was recorded: each once */
     int64_t lease_killed_us, lease_overrun_us;
@@ -159,7 +159,10 @@ struct service *service_new(struct event_base *base, const struct config *config
 void service_free(struct service *service);
 /* Drain and leave; the loop ends by itself. */
 void service_stop(struct service *service);
-/* Something happened: look at everything on the loop's next turn. */
+/*
+ * Something happened: look at everything on the loop's next turn. The engine knows the time then:
+ * of much that happens at once, the time of the first.
+ */
 void service_wake(struct service *service);
 /*
  * The producers are of no use any more: forget what is under way, leave the group, and begin again.
