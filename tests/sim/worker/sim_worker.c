@@ -23,10 +23,10 @@
 #include "common/memory.h"
 #include "tests/sim/worker/model.h"
 
-#define SEEDS 12
+#define SEEDS 10
 #define STEPS 60000
-#define REFUSED_EVENTS 3000
-#define PARKED_EVENTS (8 * MODEL_DUE_MAX)
+#define REFUSED_EVENTS 1500
+#define PARKED_EVENTS (5 * MODEL_DUE_MAX)
 
 static uint64_t first_seed = 1;
 static uint64_t seeds = SEEDS, steps = STEPS;
