@@ -11,6 +11,7 @@
 
 #define REQUESTS_BYTES_MAX (1024 * 1024)
 #define HEADER_VALUES 4
+#define NUMBER_DIGITS_MAX 15
 
 /* MessagePack, as much of it as is used here. */
 
@@ -123,6 +124,35 @@ static int pack_texts(struct buf *out, const struct store_request *request)
     return rc;
 }
 
+/*
+ * The number n of a request <session>:<n>; 0: it is called otherwise. The session's highest one is
+ * kept, so that a new request need not be looked for among those that were answered.
+ */
+static uint64_t number_of(const struct store_request *request)
+{
+    size_t bytes = strlen(request->session);
+    const char *text = request->request + bytes;
+    uint64_t number = 0;
+    if (strncmp(request->request, request->session, bytes) != 0 || *text != ':' || text[1] == '0' ||
+        strlen(text) > NUMBER_DIGITS_MAX + 1) {
+        return 0;
+    }
+    while (*++text >= '0' && *text <= '9') {
+        number = number * 10 + (uint64_t)(*text - '0');
+    }
+    return *text == '\0' ? number : 0;
+}
+
+/* The field in the session's hash that says who holds the production's seat. */
+static int pack_holder(struct buf *out, const struct store_request *request)
+{
+    char text[NAME_BYTES_MAX + 3] = "";
+    if (request->ask.use == SEAT_HELD) {
+        snprintf(text, sizeof(text), "h %s", request->ask.production);
+    }
+    return pack_text(out, text);
+}
+
 static int pack_request(struct batch *batch, const struct store_request *request, size_t ask)
 {
     struct buf *out = &batch->requests;
@@ -133,8 +163,9 @@ static int pack_request(struct batch *batch, const struct store_request *request
         batch->values += 4;
         return rc != 0 ? rc : pack_number(out, request->token);
     }
-    batch->values += 5;
-    rc = rc != 0 ? rc : pack_text(out, request->ask.production);
+    batch->values += 6;
+    rc = rc != 0 ? rc : pack_number(out, number_of(request));
+    rc = rc != 0 ? rc : pack_holder(out, request);
     return rc != 0 ? rc : pack_texts(out, request);
 }
 

@@ -29,7 +29,7 @@ All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
   T:clock            hash          last tick, steps of the clock that were seen, since when the memo's generation is
 
 Fields of T:w:<session>: a request by its id (which has no space), packed, r a seat, x waived, l waiting; "is <what>" about the
-session ("is prod" counts its productions that run); "h <production>" the request whose seat the production has; "p <pool>"
+session ("is prod" counts its productions that run, "is top" is the highest number of a request that it sent); "h <production>" the request whose seat the production has; "p <pool>"
 the request whose seat all productions share there (holder: pool), and "c <production>" how many requests of one do.
 
 Numbers: `..` prints 14 digits, so only small integers are joined; redis.call prints numbers whole.
@@ -44,9 +44,11 @@ local CHUNK = 64            -- how much of a queue or line is read at once
 local QUEUED = 1e10         -- added to an L-number where it is a member of the queue, so that members sort by number
 
 -- A request's record in the session's hash, as a table. Its first value: r a seat, x waived (base request, production), l
--- waiting. A seat is written with its numbers first, in fixed places, for that is quick to make: 1, reused, ended, shared,
--- others, number, token, since, end of life, used, cap; then its texts, packed: pool, use, production, requested, user.
-local SEAT = '>BBBBI4I6I6I6I6I4I4'
+-- waiting. A seat is written as a byte 1; its texts, packed: pool, use, production, requested, user; and its numbers in fixed
+-- places, for that is quick to make: reused, ended, shared, others, since, end of life, used, cap, number, token. Lua's hash of
+-- a long text looks at every fourth letter or so, from the last one on: what differs most must be last, or all records of
+-- a batch share one hash.
+local SEAT, SEAT_BYTES = '>BBBI4I6I6I4I4I6I6', 39
 local KIND = 1
 local POOL, NUMBER, TOKEN, USE, PRODUCTION, REQUESTED, SINCE, LIFE_END, REUSED, USER, OTHERS, ENDED, USED, CAP, SHARED =
     2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
@@ -75,7 +77,7 @@ local function begin(keys)
     floor, max, min = math.floor, math.max, math.min
     local time = call('TIME')
     return {T = keys[1] .. ':', now = time[1] * 1000 + floor(time[2] / 1000), handed = {}, pools = {}, members = {}, memos = {},
-        got = {}, lives = {}, deaths = {}, writes = {}, said = {}}
+        memo_list = {}, memo_count = 0, got = {}, lives = {}, deaths = {}, writes = {}, said = {}}
 end
 
 local function later(c, ...)
@@ -117,7 +119,7 @@ end
 
 -- A pool as it is now: the dead of its queue are gone.
 local function make_pool(c, name, state, at, limit)
-    local p = {name = name, T = c.T .. name .. ':', packed = pack(name), fresh = 0, reused = 0, top = 0, queue = {}, head = 1, fetched = 0, lives = {}, freed = {},
+    local p = {name = name, T = c.T .. name .. ':', packed = '\1' .. pack(name), fresh = 0, reused = 0, top = 0, queue = {}, head = 1, fetched = 0, lives = {}, freed = {},
         unqueued = {}, standing = {}, stood = 0,
         stands = {}, unstood = {}, left = {}}
     read_limit(p, limit)
@@ -364,16 +366,16 @@ local function encode(t)
     if t[KIND] ~= 'r' then
         return pack(spread(t))
     end
-    return fixed(SEAT, 1, t[REUSED], t[ENDED], t[SHARED], t[OTHERS], t[NUMBER], t[TOKEN], t[SINCE], t[LIFE_END], t[USED], t[CAP])
-        .. pack(t[POOL], t[USE], t[PRODUCTION], t[REQUESTED], t[USER])
+    return '\1' .. pack(t[POOL], t[USE], t[PRODUCTION], t[REQUESTED], t[USER])
+        .. fixed(SEAT, t[REUSED], t[ENDED], t[SHARED], t[OTHERS], t[SINCE], t[LIFE_END], t[USED], t[CAP], t[NUMBER], t[TOKEN])
 end
 
 local function decode(text, from)
     if string.byte(text, from) ~= 1 then
         return {values(text)}
     end
-    local _, reused, ended, shared, others, number, token, since, life_end, used, cap, tail = unfixed(SEAT, text, from)
-    local _, pool, use, production, requested, user = some_values(text, 5, tail - 1)
+    local reused, ended, shared, others, since, life_end, used, cap, number, token = unfixed(SEAT, text, #text - SEAT_BYTES + 1)
+    local _, pool, use, production, requested, user = some_values(text, 5, from)
     return {'r', pool, number, token, use, production, requested, since, life_end, reused, user, others, ended, used, cap, shared}
 end
 
@@ -386,12 +388,13 @@ local function make_member(c, id, fields, got)
     end
     local m = {id = id, key = c.T .. 'w:' .. id, f = f, things = {}, set = {}, unset = {}, changed = {}}
     m.agent, m.waits, m.prod = f['is agent'], tonumber(f['is waits'] or 0), tonumber(f['is prod'] or 0)
-    m.waits_was, m.prod_was = m.waits, m.prod
+    m.top = tonumber(f['is top'] or 0)
+    m.waits_was, m.prod_was, m.top_was = m.waits, m.prod, m.top
     c.members[id] = m
     return m
 end
 
-local IS = {'is agent', 'is waits', 'is prod'}
+local IS = {'is agent', 'is waits', 'is prod', 'is top'}
 
 -- `m.agent` is false when there is no such session.
 local function member_of(c, id)
@@ -520,6 +523,9 @@ local function write_member(m)
     if m.prod ~= m.prod_was then
         m.set['is prod'] = m.prod
     end
+    if m.top ~= m.top_was and m.agent then
+        m.set['is top'] = m.top
+    end
     local set, n = {}, 0
     for request in pairs(m.changed) do
         set[n + 1], set[n + 2] = request, encode(m.things[request])
@@ -562,12 +568,8 @@ local function finish(c)
     for _, m in pairs(c.members) do
         write_member(m)
     end
-    local memos = {}
-    for request, memo in pairs(c.memos) do
-        memos[#memos + 1], memos[#memos + 2] = request, memo
-    end
-    if #memos > 0 then
-        call('HSET', c.T .. 'memo:' .. c.memo, spread(memos))
+    if c.memo_count > 0 then
+        call('HSET', c.T .. 'memo:' .. c.memo, spread(c.memo_list))
     end
     for _, write in ipairs(c.writes) do
         call(spread(write))
@@ -1139,8 +1141,14 @@ local function memo_of(c, request)
     return c.now <= memo[M_DIES] and memo or nil
 end
 
+local function remember(c, request, memo)
+    local list, n = c.memo_list, c.memo_count
+    c.memos[request], list[n + 1], list[n + 2] = memo, request, memo
+    c.memo_count = n + 2
+end
+
 local function remember_given(c, m, request, seat, waived, life_left, held)
-    c.memos[request] = fixed(GIVEN, 2, waived, c.now + c.memo_ms, life_left, held, m.id) .. seat
+    remember(c, request, fixed(GIVEN, 2, waived, c.now + c.memo_ms, life_left, held, m.id) .. seat)
 end
 
 -- The request again: it gets the answer that it got. Returns whether there was one.
@@ -1175,7 +1183,7 @@ local function refuse(c, m, request, ask, reason, full)
     if REFUSAL[reason] then
         count(c, pool_of(c, ask.pools[1]), REFUSAL[reason], 1)
     end
-    c.memos[request] = pack(m.id, c.now + c.memo_ms, reason, c.now, ask.pools[1], spread(full))
+    remember(c, request, pack(m.id, c.now + c.memo_ms, reason, c.now, ask.pools[1], spread(full)))
     say_refused(c, reason, full)
 end
 
@@ -1269,19 +1277,23 @@ end
 
 -- An acquire that nothing is in the way of: a request that nobody has heard of, a pool without line and reservations. The
 -- same as acquire_any, in as few steps as there are; what is out of the ordinary is left to that.
-local function acquire(c, m, request, ask, production, packed)
+local function acquire(c, m, request, number, ask, hold, packed)
     local p, f = ask.plain, m.f
-    local hold = ask.held and 'h ' .. production
-    if not p or p.line > 0 or p.used - p.queued >= p.cap or not m.agent or f[request] ~= false or c.got[request]
-        or c.memos[request] or (hold and (f[hold] ~= false or m.prod >= c.productions)) then
+    local known = number <= m.top
+    if not known then
+        m.top = number
+    end
+    if not p or p.line > 0 or p.used - p.queued >= p.cap or not m.agent or f[request] ~= false
+        or (known and (c.got[request] or c.memos[request]))
+        or (hold ~= '' and (f[hold] ~= false or m.prod >= c.productions)) then
         return acquire_any(c, m, request, ask, packed)
     end
-    local now, number, life_end, reused = c.now, take(c, p, m.agent, c.reuse_ms)
+    local now, seat, life_end, reused = c.now, take(c, p, m.agent, c.reuse_ms)
     local op, busy = c.op + 1, p.used - p.queued
     c.op = op
-    local record = fixed(SEAT, 1, reused, 0, 0, 0, number, op, now, life_end, p.used, p.cap) .. p.packed .. packed
+    local record = p.packed .. packed .. fixed(SEAT, reused, 0, 0, 0, now, life_end, p.used, p.cap, seat, op)
     f[request], m.set[request], m.unset[request] = record, record, nil
-    if hold then
+    if hold ~= '' then
         f[hold], m.set[hold], m.unset[hold] = request, request, nil
         m.prod = m.prod + 1
     end
@@ -1295,7 +1307,7 @@ local function acquire(c, m, request, ask, production, packed)
     end
     local out, n, name = c.out, c.n, p.name
     out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5], out[n + 6], out[n + 7], out[n + 8], out[n + 9], out[n + 10], out[n + 11] =
-        op, SAY_GRANTED, 0, op, name, name, number, reused, 0, 0, life_end - now
+        op, SAY_GRANTED, 0, op, name, name, seat, reused, 0, 0, life_end - now
     c.n = n + 11
 end
 
@@ -1360,8 +1372,8 @@ local function release(c, m, request, token)
     if type(record) ~= 'string' or string.byte(record) ~= 1 or m.waits > 0 then
         return release_any(c, m, request, token)
     end
-    local _, _, ended, shared, others, number, its, since, life_end, _, _, tail = unfixed(SEAT, record)
-    local _, name, use, production = some_values(record, 3, tail - 1)
+    local _, ended, shared, others, since, life_end, _, _, number, its = unfixed(SEAT, record, #record - SEAT_BYTES + 1)
+    local _, name, use, production = some_values(record, 3, 1)
     local p = pool_of(c, name)
     if its ~= token or ended + shared + others > 0 or p.line > 0 or p.reserve or not m.agent then
         return release_any(c, m, request, token)
@@ -1391,40 +1403,62 @@ local function release(c, m, request, token)
     c.n = n + 6
 end
 
--- Read what all these requests need of their sessions, one call for each session.
+-- Read what all these requests need of their sessions, one call for each session; and whether those were answered before
+-- whose number the session may have sent before.
 local function read_members(c, ops, first)
-    local wanted, asked, i = {}, {}, first
+    local wanted, counts, i = {}, {}, first
     while ops[i] do
-        local fields = wanted[ops[i + 1]]
+        local session = ops[i + 1]
+        local fields, n = wanted[session], counts[session]
         if not fields then
-            fields = {'is agent', 'is waits', 'is prod'}
-            wanted[ops[i + 1]] = fields
+            fields, n = {'is agent', 'is waits', 'is prod', 'is top'}, 4
+            wanted[session] = fields
         end
-        fields[#fields + 1] = ops[i + 2]
+        n = n + 1
+        fields[n] = ops[i + 2]
         if ops[i] == 0 then
             i = i + 4
         else
-            asked[#asked + 1] = ops[i + 2]
-            if c.asks[ops[i]].use == 'held' then
-                fields[#fields + 1] = 'h ' .. ops[i + 3]
+            if ops[i + 4] ~= '' then
+                n = n + 1
+                fields[n] = ops[i + 4]
             end
-            i = i + 5
+            i = i + 6
         end
+        counts[session] = n
     end
     for session, fields in pairs(wanted) do
         make_member(c, session, fields, call('HMGET', c.T .. 'w:' .. session, spread(fields)))
     end
-    if #asked > 0 then
+    local asked, tops, n = {}, {}, 0
+    i = first
+    while ops[i] do
+        if ops[i] == 0 then
+            i = i + 4
+        else
+            local session, number = ops[i + 1], ops[i + 3]
+            local top = tops[session] or c.members[session].top
+            if number > top then
+                tops[session] = number
+                c.got[ops[i + 2]] = false
+            else
+                n = n + 1
+                asked[n] = ops[i + 2]
+            end
+            i = i + 6
+        end
+    end
+    if n > 0 then
         local now = call('HMGET', c.T .. 'memo:' .. c.memo, spread(asked))
         local before = call('HMGET', c.T .. 'memo:' .. c.memo - 1, spread(asked))
-        for n, request in ipairs(asked) do
-            c.got[request] = now[n] or before[n]
+        for at, request in ipairs(asked) do
+            c.got[request] = now[at] or before[at]
         end
     end
 end
 
 -- ARGV: packed, an array: reuse, memo, line-max, number of asks; each ask: use, wait, number of pools, pools; then an acquire
--- is: number of its ask, session, request, production, and packed use, production, first pool and user; and a release: 0, session, request, token.
+-- is: number of its ask, session, request, its number in the session (0: none), "h <production>" when it is held, and packed use, production, first pool and user; and a release: 0, session, request, token.
 local function batch(keys, args)
     local c = begin(keys)
     local ops = values(args[1])
@@ -1456,8 +1490,8 @@ local function batch(keys, args)
             release(c, m, ops[at + 2], ops[at + 3])
             at = at + 4
         else
-            acquire(c, m, ops[at + 2], c.asks[ops[at]], ops[at + 3], ops[at + 4])
-            at = at + 5
+            acquire(c, m, ops[at + 2], ops[at + 3], c.asks[ops[at]], ops[at + 4], ops[at + 5])
+            at = at + 6
         end
     end
     finish(c)

@@ -141,6 +141,7 @@ void redis_drop(struct redis *redis, bool unsafe, const char *reason)
     redisAsyncContext *commands = redis->commands, *pushes = redis->pushes;
     redis->commands = NULL;
     redis->pushes = NULL;
+    redis_place_stop(redis);
     if (commands != NULL) {
         redisAsyncFree(commands);
     }
@@ -433,6 +434,7 @@ void redis_free(struct redis *redis)
     }
     redis->stopping = true;
     redis_drop(redis, false, "stopping");
+    redis_place_free(redis);
     event_free(redis->retry);
     event_free(redis->batch);
     event_free(redis->watch);

@@ -18,10 +18,22 @@
 #include "common/attributes.h"
 #include "common/error.h"
 #include "licensor/store.h"
+#include "licensor/store/redis_tls.h"
 
-struct redis_address {
+#define REDIS_SENTINELS_MAX 8
+
+struct redis_place {
     char host[256];
     uint16_t port;
+};
+
+struct redis_address {
+    char host[256]; /* with Sentinels: the first of them, and then the master that they name */
+    uint16_t port;
+    struct redis_place sentinels[REDIS_SENTINELS_MAX];
+    size_t sentinels_count; /* 0: none, the server is at `host` */
+    char master[128];       /* its name for the Sentinels */
+    bool tls;
     char user[128];     /* "": none */
     char password[256]; /* "": none */
     int database;
@@ -40,6 +52,7 @@ struct redis_callbacks {
 
 struct redis_options {
     struct redis_address address;
+    struct redis_tls *tls; /* NULL: none; taken */
     const char *tenant;
     bool allow_unsafe;
     int64_t timeout_us;     /* of one command */
@@ -52,7 +65,9 @@ struct redis_options {
 struct redis;
 
 /*
- * redis://[user:password@]HOST:PORT[/DB]. Returns 0, or -EINVAL with a sentence that never shows
+ * redis://[user:password@]HOST:PORT[/DB]; rediss:// with TLS;
+ * sentinel://[user:password@]HOST[:PORT],HOST[:PORT].../MASTER[/DB]; sentinels:// with TLS to both.
+ * Returns 0, or -EINVAL with a sentence that never shows
  * the password.
  */
 MUST_CHECK int redis_address_parse(const char *url, struct redis_address *ret_address,

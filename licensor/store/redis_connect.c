@@ -2,8 +2,6 @@
  * The way up of a connection to Redis: log in, is the server safe, is the function library there,
  * HELLO, subscribe.
  */
-#include <errno.h>
-#include <hiredis/adapters/libevent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +20,7 @@ static bool is_current(const struct redis *redis, const redisAsyncContext *ac)
     return redis->commands == ac || redis->pushes == ac;
 }
 
-static void fail(struct redis *redis, const char *what, const redisReply *reply)
+void redis_refused(struct redis *redis, const char *what, const redisReply *reply)
 {
     char reason[400];
     snprintf(reason, sizeof(reason), "redis at %s:%u refused %s: %s", redis->options.address.host,
@@ -40,12 +38,10 @@ static void on_hello(redisAsyncContext *ac, void *data, void *privdata)
     }
     struct store_answer answer;
     if (reply_read(reply, &answer) != 0) {
-        fail(redis, "HELLO", reply);
-    } else if (redis_subscribe(redis) != 0) {
-        redis_drop(redis, false, "the second connection to redis failed");
+        redis_refused(redis, "HELLO", reply);
     } else {
         redis_saw_op(redis, answer.op);
-        redis_is_ready(redis);
+        redis_subscribe(redis);
     }
     store_answer_release(&answer);
 }
@@ -71,7 +67,7 @@ static void on_loaded(redisAsyncContext *ac, void *data, void *privdata)
         return;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        fail(redis, "FUNCTION LOAD (redis 7 or newer is needed)", reply);
+        redis_refused(redis, "FUNCTION LOAD (redis 7 or newer is needed)", reply);
         return;
     }
     say_hello(redis);
@@ -105,7 +101,7 @@ static void on_listed(redisAsyncContext *ac, void *data, void *privdata)
         return;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        fail(redis, "FUNCTION LIST (redis 7 or newer is needed)", reply);
+        redis_refused(redis, "FUNCTION LIST (redis 7 or newer is needed)", reply);
     } else if (has_library(reply)) {
         say_hello(redis);
     } else {
@@ -114,45 +110,105 @@ static void on_listed(redisAsyncContext *ac, void *data, void *privdata)
     }
 }
 
-/* A setting that a licence server can't live with: the reason and the fix, once. */
-static void on_setting(struct redis *redis, redisReply *reply, const char *wanted)
+/* The server can't be trusted with licences as it is: the reason with its fix, once. */
+static void refuse_unsafe(struct redis *redis, const char *what)
 {
-    if (redis->options.allow_unsafe || redis->unsafe_seen) {
-        return;
-    }
-    char reason[400];
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2) {
-        snprintf(
-            reason, sizeof(reason),
-            "redis at %s:%u does not say its %s: allow this user CONFIG GET, or give --allow-unsafe-redis when the server "
-            "is known to be safe",
-            redis->options.address.host, redis->options.address.port,
-            strcmp(wanted, "yes") == 0 ? "appendonly" : "maxmemory-policy");
-    } else if (strcmp(reply->element[1]->str, wanted) != 0) {
-        snprintf(
-            reason, sizeof(reason),
-            "redis at %s:%u is not safe for licences: %s is %s; set it to %s (redis-cli CONFIG SET %s %s, and in "
-            "redis.conf), or give --allow-unsafe-redis",
-            redis->options.address.host, redis->options.address.port, reply->element[0]->str,
-            reply->element[1]->str, wanted, reply->element[0]->str, wanted);
-    } else {
-        return;
-    }
+    char reason[800];
+    snprintf(reason, sizeof(reason), "redis at %s:%u %s", redis->options.address.host,
+             redis->options.address.port, what);
     redis->unsafe_seen = true;
     redis_drop(redis, true, reason);
 }
 
+/* What CONFIG GET says of one setting; NULL: it does not say, which is refused here. */
+static const char *read_setting(struct redis *redis, const redisReply *reply, const char *name)
+{
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2 &&
+        reply->element[1]->type == REDIS_REPLY_STRING) {
+        return reply->element[1]->str;
+    }
+    char what[300];
+    snprintf(
+        what, sizeof(what),
+        "does not say its %s: allow this user CONFIG GET, or give --allow-unsafe-redis when the server is known to be "
+        "safe",
+        name);
+    refuse_unsafe(redis, what);
+    return NULL;
+}
+
+static void want(struct redis *redis, const redisReply *reply, const char *name, const char *wanted)
+{
+    const char *value = read_setting(redis, reply, name);
+    if (value != NULL && strcmp(value, wanted) != 0) {
+        char what[400];
+        snprintf(
+            what, sizeof(what),
+            "is not safe for licences: %s is %s; set it to %s (redis-cli CONFIG SET %s %s, and in redis.conf), or give "
+            "--allow-unsafe-redis",
+            name, value, wanted, name, wanted);
+        refuse_unsafe(redis, what);
+    }
+}
+
+/* Whether an answer of the way up is to be looked at. */
+static bool is_asked(const struct redis *redis, const redisAsyncContext *ac, const void *reply)
+{
+    return reply != NULL && is_current(redis, ac) && !redis->options.allow_unsafe &&
+           !redis->unsafe_seen;
+}
+
 static void on_policy(redisAsyncContext *ac, void *data, void *privdata)
 {
-    if (data != NULL && is_current(privdata, ac)) {
-        on_setting(privdata, data, "noeviction");
+    if (is_asked(privdata, ac, data)) {
+        want(privdata, data, "maxmemory-policy", "noeviction");
     }
 }
 
 static void on_appendonly(redisAsyncContext *ac, void *data, void *privdata)
 {
-    if (data != NULL && is_current(privdata, ac)) {
-        on_setting(privdata, data, "yes");
+    if (is_asked(privdata, ac, data)) {
+        want(privdata, data, "appendonly", "yes");
+    }
+}
+
+/* A master that goes on alone would grant what its replica grants too. */
+static void on_min_replicas(redisAsyncContext *ac, void *data, void *privdata)
+{
+    struct redis *redis = privdata;
+    if (!is_asked(redis, ac, data)) {
+        return;
+    }
+    const char *value = read_setting(redis, data, "min-replicas-to-write");
+    if (value != NULL && redis->replicas > 0 && strtol(value, NULL, 10) < 1) {
+        refuse_unsafe(
+            redis,
+            "is not safe for licences: it has replicas, and min-replicas-to-write is 0; set it to 1 (redis-cli "
+            "CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 2, and in redis.conf), or give "
+            "--allow-unsafe-redis");
+    }
+}
+
+static void on_replication(redisAsyncContext *ac, void *data, void *privdata)
+{
+    struct redis *redis = privdata;
+    const redisReply *reply = data;
+    if (reply == NULL || !is_current(redis, ac)) {
+        return;
+    }
+    if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_VERB) {
+        redis_refused(redis, "INFO replication", reply);
+        return;
+    }
+    const char *replicas = strstr(reply->str, "connected_slaves:");
+    redis->replicas = replicas != NULL ? strtol(strchr(replicas, ':') + 1, NULL, 10) : 0;
+    if (strstr(reply->str, "role:slave") != NULL) {
+        char reason[500];
+        snprintf(
+            reason, sizeof(reason),
+            "redis at %s:%u is a replica; give its master's address, or sentinel://HOST,HOST/MASTER to follow it",
+            redis->options.address.host, redis->options.address.port);
+        redis_drop(redis, false, reason);
     }
 }
 
@@ -161,7 +217,7 @@ static void on_logged_in(redisAsyncContext *ac, void *data, void *privdata)
     struct redis *redis = privdata;
     redisReply *reply = data;
     if (reply != NULL && is_current(redis, ac) && reply->type == REDIS_REPLY_ERROR) {
-        fail(redis, "the log-in or database of --redis", reply);
+        redis_refused(redis, "the log-in or database of --redis", reply);
     }
 }
 
@@ -196,8 +252,10 @@ static void on_connected(const redisAsyncContext *ac, int status)
     redis->state = REDIS_PREPARING;
     redis->unsafe_seen = false;
     redis_log_in(redis, redis->commands);
+    redisAsyncCommand(redis->commands, on_replication, redis, "INFO replication");
     redisAsyncCommand(redis->commands, on_policy, redis, "CONFIG GET maxmemory-policy");
     redisAsyncCommand(redis->commands, on_appendonly, redis, "CONFIG GET appendonly");
+    redisAsyncCommand(redis->commands, on_min_replicas, redis, "CONFIG GET min-replicas-to-write");
     redisAsyncCommand(redis->commands, on_listed, redis,
                       "FUNCTION LIST LIBRARYNAME engenho2 WITHCODE");
 }
@@ -216,25 +274,9 @@ static void on_disconnected(const redisAsyncContext *ac, int status)
     redis_drop(redis, false, reason);
 }
 
-void redis_connect(struct redis *redis)
+void redis_begin(struct redis *redis, struct redisAsyncContext *ac)
 {
-    const struct redis_address *address = &redis->options.address;
-    redisAsyncContext *ac = redisAsyncConnect(address->host, address->port);
-    if (ac == NULL || ac->err != 0) {
-        char reason[400];
-        snprintf(reason, sizeof(reason),
-                 "can't reach redis at %s:%u: %s; is it running, and is --redis right",
-                 address->host, address->port, ac == NULL ? "out of memory" : ac->errstr);
-        if (ac != NULL) {
-            redisAsyncFree(ac);
-        }
-        redis_drop(redis, false, reason);
-        return;
-    }
-    redis->state = REDIS_CONNECTING;
     redis->commands = ac;
-    ac->data = redis;
-    redisLibeventAttach(ac, redis->base);
     redisAsyncSetConnectCallback(ac, on_connected);
     redisAsyncSetDisconnectCallback(ac, on_disconnected);
 }

@@ -1,6 +1,6 @@
 /*
- * What redis.c (transitions), redis_connect.c (the way up) and redis_push.c (what is published)
- * share. Nobody else includes it.
+ * What redis.c (transitions), redis_place.c (where the server is), redis_connect.c (the way up) and
+ * redis_push.c (what is published) share. Nobody else includes it.
  */
 #ifndef ENGENHO_LICENSOR_STORE_REDIS_PRIVATE_H
 #define ENGENHO_LICENSOR_STORE_REDIS_PRIVATE_H
@@ -25,6 +25,10 @@ struct redis {
     enum redis_state state;
     redisAsyncContext *commands; /* NULL: DOWN */
     redisAsyncContext *pushes;   /* the subscribed one */
+    redisAsyncContext *sentinel; /* the one that is being asked */
+    size_t turn;                 /* which Sentinel that is */
+    struct evdns_base *names;
+    struct redis_question *question; /* the name that is being resolved */
     struct event *retry, *batch, *watch;
     int64_t backoff_us;
     struct pending_queue queue; /* not sent yet */
@@ -38,18 +42,31 @@ struct redis {
     uint64_t highest_op;
     char reason[512]; /* why it is not up */
     bool told;        /* the present state was told to the callback */
+    long replicas;    /* while preparing: how many the server has */
     bool unsafe_seen; /* while preparing: settings that lose or drop data */
     bool stopping;
 };
 
-/* Start an attempt: CONNECTING. */
+/* Start an attempt (redis_place.c): CONNECTING. */
 void redis_connect(struct redis *redis);
+/* What goes on with a connection that was begun. */
+typedef void (*redis_connected)(struct redis *redis, struct redisAsyncContext *ac);
+/* Resolve the name and begin to connect, then call `connected`; or drop the attempt. */
+void redis_place_connect(struct redis *redis, const char *host, uint16_t port,
+                         redis_connected connected);
+/* Give up what redis_connect began and did not finish. */
+void redis_place_stop(struct redis *redis);
+void redis_place_free(struct redis *redis);
+/* The way up begins on this connection (redis_connect.c). */
+void redis_begin(struct redis *redis, struct redisAsyncContext *ac);
 /* Give the present attempt or connection up. */
 void redis_drop(struct redis *redis, bool unsafe, const char *reason);
-/* HELLO was answered: UP. */
+/* Give the connection up, for the server refused `what`. */
+void redis_refused(struct redis *redis, const char *what, const redisReply *reply);
+/* HELLO was answered and the channels are subscribed: UP. */
 void redis_is_ready(struct redis *redis);
-/* Subscribe the second connection. Returns 0 or -EIO. */
-MUST_CHECK int redis_subscribe(struct redis *redis);
+/* Subscribe the second connection. */
+void redis_subscribe(struct redis *redis);
 /* Authenticate and choose the database of a new connection, as far as the address says so. */
 void redis_log_in(struct redis *redis, redisAsyncContext *ac);
 

@@ -2,8 +2,6 @@
  * What licensors publish for each other: a seat handed to a waiting request, a pool that has a
  * waiting line.
  */
-#include <errno.h>
-#include <hiredis/adapters/libevent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 #include "licensor/store/redis_private.h"
 
 #define GRANT_FIELDS 10
+#define CHANNELS 2
 
 /*
  * The grant as Lua wrote it, a line each: session, request, token, pool, requested pool, number,
@@ -45,13 +44,28 @@ static void on_granted(struct redis *redis, char *text)
     redis->callbacks.granted(redis->context, &grant);
 }
 
-/* ["message", channel, text] */
+/* ["message", channel, text], or ["subscribe", channel, how many channels] */
 static void on_message(redisAsyncContext *ac, void *data, void *privdata)
 {
     struct redis *redis = privdata;
     redisReply *reply = data;
-    if (reply == NULL || redis->pushes != ac || reply->type != REDIS_REPLY_ARRAY ||
-        reply->elements != 3 || reply->element[2]->type != REDIS_REPLY_STRING) {
+    if (reply == NULL || redis->pushes != ac) {
+        return;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        redis_refused(redis, "SUBSCRIBE", reply);
+        return;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
+        return;
+    }
+    if (reply->element[2]->type == REDIS_REPLY_INTEGER) {
+        if (redis->state == REDIS_PREPARING && reply->element[2]->integer == CHANNELS) {
+            redis_is_ready(redis); /* not before: what is published would be missed */
+        }
+        return;
+    }
+    if (reply->element[2]->type != REDIS_REPLY_STRING) {
         return;
     }
     const char *channel = reply->element[1]->str;
@@ -83,23 +97,17 @@ static void on_connected(const redisAsyncContext *ac, int status)
     }
 }
 
-int redis_subscribe(struct redis *redis)
+static void subscribe(struct redis *redis, struct redisAsyncContext *ac)
 {
-    const struct redis_address *address = &redis->options.address;
-    redisAsyncContext *ac = redisAsyncConnect(address->host, address->port);
-    if (ac == NULL || ac->err != 0) {
-        if (ac != NULL) {
-            redisAsyncFree(ac);
-        }
-        return -EIO;
-    }
     redis->pushes = ac;
-    ac->data = redis;
-    redisLibeventAttach(ac, redis->base);
     redisAsyncSetConnectCallback(ac, on_connected);
     redisAsyncSetDisconnectCallback(ac, on_disconnected);
     redis_log_in(redis, ac);
     redisAsyncCommand(ac, on_message, redis, "SUBSCRIBE {%s}:granted {%s}:waited",
                       redis->options.tenant, redis->options.tenant);
-    return 0;
+}
+
+void redis_subscribe(struct redis *redis)
+{
+    redis_place_connect(redis, redis->options.address.host, redis->options.address.port, subscribe);
 }

@@ -57,10 +57,10 @@ static void acquires_and_releases_are_one_fcall(void **state)
     assert_int_equal(batch.count, 2);
     assert_int_equal(batch_write(&batch, "t", &out), 0);
     static const char expected[] =
-        "*5\r\n$5\r\nFCALL\r\n$14\r\nengenho2_batch\r\n$1\r\n1\r\n$3\r\n{t}\r\n$63\r\n"
-        "\xdd\0\0\0\x11\xcd\x75\x30\xcd\xea\x60\x07\x01"
+        "*5\r\n$5\r\nFCALL\r\n$14\r\nengenho2_batch\r\n$1\r\n1\r\n$3\r\n{t}\r\n$64\r\n"
+        "\xdd\0\0\0\x12\xcd\x75\x30\xcd\xea\x60\x07\x01"
         "\xa7request\x00\x01\xa1"
-        "a\x01\xa2s1\xa4s1:1\xa0\xda\x00\x0d\xa7request\xa0\xa1"
+        "a\x01\xa2s1\xa4s1:1\x01\xa0\xda\x00\x0d\xa7request\xa0\xa1"
         "a\xa1u\x00\xa2s1\xa4s1:0\xcd\x01\x2c\r\n";
     assert_int_equal(out.length, sizeof(expected) - 1);
     assert_memory_equal(out.data, expected, out.length);
