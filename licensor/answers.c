@@ -170,13 +170,16 @@ static void send_released(const struct answers *answers, uint64_t id, const char
     send_message(answers, &message);
 }
 
-static void send_explanation(const struct answers *answers, uint64_t id, const char *request,
-                             const struct store_story *story)
+void answers_explain(const struct answers *answers, uint64_t id, const char *request,
+                     const struct store_story *story, const struct store_answer *holders)
 {
     Engenho__FromLicensor message = message_of(id);
     Engenho__Explanation explanation = ENGENHO__EXPLANATION__INIT;
     char text[EXPLANATION_BYTES];
     explain_write(request, story, answers->limits, text);
+    if (holders != NULL) {
+        explain_holders(holders, text);
+    }
     explanation.text = text;
     message.body_case = ENGENHO__FROM_LICENSOR__BODY_EXPLANATION;
     message.explanation = &explanation;
@@ -450,7 +453,7 @@ void answers_send(const struct answers *answers, uint64_t id, const struct store
         send_list(answers, id, answer);
         return;
     case STORE_EXPLAINED:
-        send_explanation(answers, id, request->request, &answer->story);
+        answers_explain(answers, id, request->request, &answer->story, NULL);
         return;
     case STORE_REFUSED:
         send_refused(answers, id, answer);

@@ -33,6 +33,9 @@ void answers_refuse(const struct answers *answers, uint64_t id, Engenho__Refusal
                     const struct refusal_text *text, int64_t retry_after_us);
 /* The heartbeat's answer while the store is down: leases do not run. */
 void answers_store_down(const struct answers *answers, uint64_t id);
+/* An explanation; `holders` (a list of the story's pool) may be NULL. */
+void answers_explain(const struct answers *answers, uint64_t id, const char *request,
+                     const struct store_story *story, const struct store_answer *holders);
 void answers_licence(const struct answers *answers, uint64_t id, uint32_t keys_used,
                      const char *warning);
 

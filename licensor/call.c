@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "licensor/explain.h"
 
 struct owner {
     char session[SESSION_BYTES_MAX + 1];
@@ -319,9 +320,27 @@ static void answer_register(struct call *call, struct connection *connection,
     }
 }
 
+static void on_answer(void *context, const struct store_answer *answer);
+
+/* Who holds the seats that the request has not got. Returns whether that is being asked. */
+static bool ask_holders(struct call *call, const struct store_answer *answer)
+{
+    if (call->story != NULL || answer->error != 0 || answer->word != STORE_EXPLAINED ||
+        !explain_wants_holders(&answer->story)) {
+        return false;
+    }
+    call->story = memory_copy(&answer->story, sizeof(answer->story));
+    struct store_request request = {.verb = STORE_LIST, .pool = call->story->pool};
+    store_submit(call->service->store, &request, on_answer, call);
+    return true;
+}
+
 static void on_answer(void *context, const struct store_answer *answer)
 {
     struct call *call = context;
+    if (ask_holders(call, answer)) {
+        return;
+    }
     struct service *service = call->service;
     struct connection *connection = server_find(service->server, call->connection);
     if (answer->error == 0) {
@@ -349,11 +368,16 @@ static void on_answer(void *context, const struct store_answer *answer)
         } else if (call->request.verb == STORE_RELEASE) {
             session_forget(connection_data(connection), call->text);
         }
-        answers_send(&answers, call->id, &call->request, answer);
+        if (call->story != NULL) {
+            answers_explain(&answers, call->id, call->text, call->story, answer);
+        } else {
+            answers_send(&answers, call->id, &call->request, answer);
+        }
     }
     if (connection != NULL && call->id != 0) {
         connection_answered(connection);
     }
+    free(call->story);
     free(call);
 }
 

@@ -24,6 +24,7 @@ struct call {
     char pool[POOL_BYTES_MAX + 1];
     char who[NAME_BYTES_MAX + 1]; /* register: the processor; acquire: the production */
     bool resumed;
+    struct store_story *story; /* explain: found, while the holders of its pool are asked for */
 };
 
 struct call *call_new(const struct asker *asker, enum store_verb verb);

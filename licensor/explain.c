@@ -10,6 +10,9 @@
 #include "common/duration.h"
 #include "licensor/refusal.h"
 
+#define HOLDERS_NAMED_MAX 5
+#define HOLDER_BYTES (2 * NAME_BYTES_MAX + 200) /* one of them, and what may follow */
+
 static void write_seat(const char *request, const struct store_story *story, char *text)
 {
     char at[INSTANT_TEXT_BYTES], why[160];
@@ -30,6 +33,48 @@ static void write_seat(const char *request, const struct store_story *story, cha
              strcmp(story->pool, story->requested) != 0 ? ", escalated from pool " : "",
              strcmp(story->pool, story->requested) != 0 ? story->requested : "", why, story->in_use,
              story->limit, strcmp(story->word, "released") == 0 ? "; it was released" : "");
+}
+
+bool explain_wants_holders(const struct store_story *story)
+{
+    return story->pool[0] != '\0' &&
+           (strcmp(story->word, "waiting") == 0 ||
+            (strcmp(story->word, "refused") == 0 && story->reason == STORE_POOL_LIMIT));
+}
+
+static const char *name_of(const struct store_answer *list, const char *session)
+{
+    for (size_t i = 0; i < list->processors_count; i++) {
+        if (strcmp(list->processors[i].session, session) == 0) {
+            return list->processors[i].name;
+        }
+    }
+    return "a processor that is gone";
+}
+
+void explain_holders(const struct store_answer *list, char *text)
+{
+    size_t length = strlen(text), named = 0, others = 0;
+    for (size_t i = 0; i < list->seats_count; i++) {
+        const struct store_seat_row *seat = &list->seats[i];
+        if (strcmp(seat->state, "busy") != 0) {
+            continue;
+        }
+        if (named == HOLDERS_NAMED_MAX || EXPLANATION_BYTES - length < HOLDER_BYTES) {
+            others++;
+            continue;
+        }
+        char since[INSTANT_TEXT_BYTES];
+        instant_print(seat->since_ms * 1000, since);
+        length += (size_t)snprintf(
+            text + length, EXPLANATION_BYTES - length, "%s L%" PRIu64 " by %s for %s since %s",
+            named == 0 ? "; now held:" : ",", seat->number, name_of(list, seat->session),
+            seat->production[0] != '\0' ? seat->production : "a run", since);
+        named++;
+    }
+    if (others > 0) {
+        snprintf(text + length, EXPLANATION_BYTES - length, ", and %zu more", others);
+    }
 }
 
 void explain_write(const char *request, const struct store_story *story,

@@ -12,5 +12,9 @@
 /* Write the sentences into `text` of EXPLANATION_BYTES. */
 void explain_write(const char *request, const struct store_story *story,
                    const struct limits *limits, char *text);
+/* Whether the request has no seat for want of one in a pool: who holds them is worth saying. */
+bool explain_wants_holders(const struct store_story *story);
+/* Add who holds the seats of the list to `text` of EXPLANATION_BYTES. */
+void explain_holders(const struct store_answer *list, char *text);
 
 #endif

@@ -98,6 +98,15 @@ def test_a_request_is_explained(cli: Cli, worker: Client) -> None:
     text = cli.good("seats", "explain", granted.request)
     assert granted.request in text and f"L{granted.number} of pool full" in text
     assert cli.json("seats", "explain", granted.request)["text"] == text.strip()
+    second = worker.acquire(HELD, "second", pools=["full"]).granted
+    waiting = worker.acquire(HELD, "third", pools=["full"], wait=True).waiting
+    text = cli.good("seats", "explain", waiting.request)
+    assert "waits for pool full" in text
+    assert f"; now held: L{granted.number} by w1 for explained since" in text and f", L{second.number} by w1 for second since" in text
+    refused = worker.next_request()
+    assert worker.acquire(HELD, "fourth", pools=["full"], request=refused).HasField("refused")
+    text = cli.good("seats", "explain", refused)
+    assert "was refused" in text and "pool full, 2 of 2 in use" in text and "by w1 for explained" in text
     assert "not known" in cli.refused("seats", "explain", "nobody:1")
     cli.refused("seats", "explain", code=2)
 
