@@ -89,7 +89,8 @@ static int verify(const struct verify_options *options, const char *data, size_t
     int failed = licence_read(data, bytes, keys, keys_count, ret_licence, error);
     limits_init(&limits);
     return failed ? failed
-                  : limits_add(&limits, ret_licence, options->customer, clock_unix_us(), error);
+                  : limits_add(&limits, ret_licence, options->customer,
+                               &(struct licence_time){.now_us = clock_unix_us()}, error);
 }
 
 static json_t *describe(const struct licence *licence)

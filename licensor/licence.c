@@ -85,6 +85,69 @@ static bool is_pool_name(const char *name)
            strpbrk(name, ": {}") == NULL;
 }
 
+static bool is_seats(const json_t *value)
+{
+    return json_is_integer(value) && json_integer_value(value) >= 0 &&
+           json_integer_value(value) <= CAP_MAX;
+}
+
+/* {"agent": seats} */
+static int get_reservations(const json_t *reserve, struct pool_limit *row, struct error *error)
+{
+    if (reserve != NULL &&
+        (!json_is_object(reserve) || json_object_size(reserve) > RESERVATIONS_MAX)) {
+        return bad(error, "what a pool reserves must be an object of at most 8 agents with seats");
+    }
+    const char *agent;
+    json_t *value;
+    int64_t sum = 0;
+    json_object_foreach((json_t *)(uintptr_t)reserve, agent, value)
+    {
+        if (!name_is_agent(agent) || !is_seats(value)) {
+            return bad(error,
+                       "what a pool reserves must be names of agents with a number of seats");
+        }
+        struct reservation *reserved = &row->reserved[row->reserved_count++];
+        snprintf(reserved->agent, sizeof(reserved->agent), "%s", agent);
+        reserved->seats = (uint32_t)json_integer_value(value);
+        sum += reserved->seats;
+    }
+    if (sum > row->cap) {
+        return error_set(error, -EINVAL, "the licence reserves %lld seats of pool %s, which has %u",
+                         (long long)sum, row->pool, row->cap);
+    }
+    return 0;
+}
+
+/* {"seats": N, "holder": "production" or "pool", "reserve": {...}} */
+static int get_pool_rules(const json_t *object, struct pool_limit *row, struct error *error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (strcmp(name, "seats") != 0 && strcmp(name, "holder") != 0 &&
+            strcmp(name, "reserve") != 0) {
+            return error_set(error, -EINVAL,
+                             "pool %s of the licence says %s, which this version does not know; "
+                             "update Engenho",
+                             row->pool, name);
+        }
+    }
+    const json_t *seats = json_object_get(object, "seats");
+    const json_t *holder = json_object_get(object, "holder");
+    const char *word = holder != NULL ? json_string_value(holder) : "production";
+    if (!is_seats(seats)) {
+        return bad(error, "a pool must say a number of seats");
+    }
+    if (word == NULL || (strcmp(word, "pool") != 0 && strcmp(word, "production") != 0)) {
+        return bad(error, "the holder of a pool's seats must be production or pool");
+    }
+    row->cap = (uint32_t)json_integer_value(seats);
+    row->shared = strcmp(word, "pool") == 0;
+    return get_reservations(json_object_get(object, "reserve"), row, error);
+}
+
 static int get_pools(const json_t *object, struct licence *licence, struct error *error)
 {
     json_t *pools = json_object_get(object, "pools");
@@ -95,15 +158,22 @@ static int get_pools(const json_t *object, struct licence *licence, struct error
     json_t *value;
     json_object_foreach(pools, name, value)
     {
-        if (!is_pool_name(name) || !json_is_integer(value) || json_integer_value(value) < 0 ||
-            json_integer_value(value) > CAP_MAX) {
+        if (!is_pool_name(name) || (!is_seats(value) && !json_is_object(value))) {
             return bad(
                 error,
                 "a pool must have a name without ':', spaces or braces and a number of seats");
         }
         struct pool_limit *row = &licence->pools[licence->pools_count++];
         snprintf(row->pool, sizeof(row->pool), "%s", name);
-        row->cap = (uint32_t)json_integer_value(value);
+        int rc = 0;
+        if (json_is_object(value)) {
+            rc = get_pool_rules(value, row, error);
+        } else {
+            row->cap = (uint32_t)json_integer_value(value);
+        }
+        if (rc != 0) {
+            return rc;
+        }
     }
     return 0;
 }

@@ -98,8 +98,8 @@ static void add_all(const struct licences_source *source, const struct found *fo
         for (size_t i = 0; i < count; i++) {
             struct error reason;
             if (found[i].licence.upgrade == (upgrades == 1) &&
-                limits_add(limits, &found[i].licence, source->customer, source->now_unix_us,
-                           &reason) != 0) {
+                limits_add(limits, &found[i].licence, source->customer, &source->time, &reason) !=
+                    0) {
                 source->refused(source->context, found[i].path, reason.text);
             }
         }
@@ -138,6 +138,9 @@ int licences_load(const struct licences_source *source, struct limits *ret_limit
     limits_init(&limits);
     int rc = source->directory != NULL ? load_directory(source, &limits, error) : 0;
     if (rc == 0) {
+        if (source->demo) {
+            limits_set_demo(&limits);
+        }
         limits_close(&limits);
         *ret_limits = limits;
     }
@@ -192,7 +195,7 @@ int licences_install(const struct licences_source *source, const void *file, siz
     limits_init(&limits);
     rc = load_directory(&quiet, &limits, error);
     if (rc == 0) {
-        rc = limits_add(&limits, &licence, source->customer, source->now_unix_us, error);
+        rc = limits_add(&limits, &licence, source->customer, &source->time, error);
     }
     if (rc != 0) {
         return rc;

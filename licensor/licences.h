@@ -13,7 +13,8 @@
 struct licences_source {
     const char *directory; /* NULL: none */
     const char *customer;  /* for whom licences must be; NULL: whom the first one is for */
-    int64_t now_unix_us;
+    struct licence_time time;
+    bool demo; /* the Master is in demo: so is every processor */
     /* One file that was not accepted, and why. Borrowed for the call. */
     void (*refused)(void *context, const char *path, const char *reason);
     void *context;

@@ -50,17 +50,26 @@ void limits_init(struct limits *limits)
     take_edition(limits, EDITION_DEMO);
 }
 
-static int check_time(const struct licence *licence, int64_t now_unix_us, struct error *error)
+/* The time that counts for the licence's end: the latest one, when that was past it. */
+static int64_t time_of_end(const struct licence *licence, const struct licence_time *time)
+{
+    return time->latest_us >= licence->valid_until_us && time->latest_us > time->now_us
+               ? time->latest_us
+               : time->now_us;
+}
+
+static int check_time(const struct licence *licence, const struct licence_time *time,
+                      struct error *error)
 {
     char text[INSTANT_TEXT_BYTES];
-    if (now_unix_us < licence->valid_from_us) {
+    if (time->now_us < licence->valid_from_us) {
         instant_print(licence->valid_from_us, text);
         return error_set(
             error, -EKEYEXPIRED,
             "the licence is valid from %s on; install it then, or check this machine's clock",
             text);
     }
-    if (now_unix_us >= licence->valid_until_us + licence->grace_days * DAY_US) {
+    if (time_of_end(licence, time) >= licence->valid_until_us + licence->grace_days * DAY_US) {
         instant_print(licence->valid_until_us, text);
         return error_set(error, -EKEYEXPIRED, "the licence expired at %s%s; ask %s for a new one",
                          text, licence->grace_days > 0 ? ", and its grace is over" : "",
@@ -91,6 +100,21 @@ static struct pool_limit *find_pool(struct limits *limits, const char *pool)
     return NULL;
 }
 
+static struct reservation *find_reservation(struct pool_limit *row, const char *agent)
+{
+    for (size_t i = 0; i < row->reserved_count; i++) {
+        if (strcmp(row->reserved[i].agent, agent) == 0) {
+            return &row->reserved[i];
+        }
+    }
+    return NULL;
+}
+
+static uint32_t plus(uint32_t a, uint32_t b)
+{
+    return UINT32_MAX - a < b ? UINT32_MAX : a + b;
+}
+
 static void add_pool(struct limits *limits, const char *pool, uint32_t cap)
 {
     struct pool_limit *row = find_pool(limits, pool);
@@ -99,14 +123,40 @@ static void add_pool(struct limits *limits, const char *pool, uint32_t cap)
         snprintf(row->pool, sizeof(row->pool), "%s", pool);
         row->cap = 0;
     }
-    row->cap = UINT32_MAX - row->cap < cap ? UINT32_MAX : row->cap + cap;
+    row->cap = plus(row->cap, cap);
+}
+
+/* Seats add up, and so do reservations; one licence that shares seats is enough. */
+static void add_rules(struct pool_limit *row, const struct pool_limit *more)
+{
+    row->shared = row->shared || more->shared;
+    for (size_t i = 0; i < more->reserved_count; i++) {
+        struct reservation *reserved = find_reservation(row, more->reserved[i].agent);
+        if (reserved == NULL) {
+            row->reserved[row->reserved_count++] = more->reserved[i];
+        } else {
+            reserved->seats = plus(reserved->seats, more->reserved[i].seats);
+        }
+    }
 }
 
 static int check_room(struct limits *limits, const struct licence *licence, struct error *error)
 {
     size_t pools = limits->pools_count + 2, chains = limits->chains_count;
     for (size_t i = 0; i < licence->pools_count; i++) {
-        pools += find_pool(limits, licence->pools[i].pool) == NULL;
+        struct pool_limit *row = find_pool(limits, licence->pools[i].pool);
+        size_t agents = row != NULL ? row->reserved_count : 0;
+        pools += row == NULL;
+        for (size_t n = 0; n < licence->pools[i].reserved_count; n++) {
+            agents +=
+                row == NULL || find_reservation(row, licence->pools[i].reserved[n].agent) == NULL;
+        }
+        if (agents > RESERVATIONS_MAX) {
+            return error_set(
+                error, -E2BIG,
+                "the licences together reserve seats of pool %s for more than %d agents",
+                licence->pools[i].pool, RESERVATIONS_MAX);
+        }
     }
     for (size_t i = 0; i < licence->chains_count; i++) {
         chains += limits_chain(limits, licence->chains[i].name) == NULL;
@@ -133,7 +183,7 @@ static int check_edition(struct limits *limits, const struct licence *licence, s
 
 /* For whom it is, when it holds, and whether it fits beside the others. */
 static int check_all(struct limits *limits, const struct licence *licence, const char *customer,
-                     int64_t now_unix_us, struct error *error)
+                     const struct licence_time *time, struct error *error)
 {
     const char *ours = customer != NULL    ? customer
                        : limits->files > 0 ? limits->customer
@@ -142,7 +192,7 @@ static int check_all(struct limits *limits, const struct licence *licence, const
         return error_set(error, -EPERM, "the licence is for %s, and this installation is for %s",
                          licence->customer, ours);
     }
-    int rc = check_time(licence, now_unix_us, error);
+    int rc = check_time(licence, time, error);
     if (rc == 0) {
         rc = check_edition(limits, licence, error);
     }
@@ -156,6 +206,7 @@ static void add_pools(struct limits *limits, const struct licence *licence)
 {
     for (size_t i = 0; i < licence->pools_count; i++) {
         add_pool(limits, licence->pools[i].pool, licence->pools[i].cap);
+        add_rules(find_pool(limits, licence->pools[i].pool), &licence->pools[i]);
     }
     for (size_t i = 0; i < licence->chains_count; i++) {
         if (limits_chain(limits, licence->chains[i].name) == NULL) {
@@ -165,9 +216,9 @@ static void add_pools(struct limits *limits, const struct licence *licence)
 }
 
 int limits_add(struct limits *limits, const struct licence *licence, const char *customer,
-               int64_t now_unix_us, struct error *error)
+               const struct licence_time *time, struct error *error)
 {
-    int rc = check_all(limits, licence, customer, now_unix_us, error);
+    int rc = check_all(limits, licence, customer, time, error);
     if (rc != 0) {
         return rc;
     }
@@ -175,8 +226,7 @@ int limits_add(struct limits *limits, const struct licence *licence, const char 
         take_edition(limits, licence->edition);
     }
     take_figures(limits, licence);
-    limits->keys =
-        UINT32_MAX - limits->keys < licence->keys ? UINT32_MAX : limits->keys + licence->keys;
+    limits->keys = plus(limits->keys, licence->keys);
     add_pools(limits, licence);
     snprintf(limits->customer, sizeof(limits->customer), "%s", licence->customer);
     if (licence->contact[0] != '\0') {
@@ -187,7 +237,7 @@ int limits_add(struct limits *limits, const struct licence *licence, const char 
         limits->valid_from_us = licence->valid_from_us;
         limits->grace_days = licence->grace_days;
     }
-    limits->in_grace = limits->in_grace || now_unix_us >= licence->valid_until_us;
+    limits->in_grace = limits->in_grace || time_of_end(licence, time) >= licence->valid_until_us;
     limits->strict = limits->strict || licence->strict;
     limits->files++;
     return 0;

@@ -69,13 +69,24 @@ MUST_CHECK int edition_parse(const char *word, enum edition *ret_edition);
 /* Without any licence: demo. */
 void limits_init(struct limits *limits);
 /*
- * Add a licence at this time (unix). `customer`, when not NULL, is for whom this installation is.
+ * When licences are looked at, both unix. Once a time past a licence's end was seen, a clock set
+ * back does not make it young again.
+ */
+struct licence_time {
+    int64_t now_us;
+    int64_t latest_us; /* the latest time that was ever seen; 0: none */
+};
+
+/*
+ * Add a licence at this time. `customer`, when not NULL, is for whom this installation is.
  * Returns 0, or with a sentence: -EKEYEXPIRED (before or after its time and grace), -EPERM (for
  * another customer), -EXDEV (of another edition: upgrade needed), -E2BIG (more pools or chains than
- * there is room for); then nothing changed.
+ * there is room for, or more seats of a pool reserved than it has agents for); then nothing
+ * changed.
  */
 MUST_CHECK int limits_add(struct limits *limits, const struct licence *licence,
-                          const char *customer, int64_t now_unix_us, struct error *error);
+                          const char *customer, const struct licence_time *time,
+                          struct error *error);
 /* All were added: the pools that follow from keys and edition get their size. */
 void limits_close(struct limits *limits);
 /* The demo of a Master: every registered processor gets demo limits. */

@@ -336,7 +336,7 @@ static void handle_install(const struct asker *asker, const Engenho__InstallLice
     struct error error;
     const struct licences_source source = {.directory = asker->service->config->licence_dir,
                                            .customer = asker->service->config->customer,
-                                           .now_unix_us = clock_unix_us()};
+                                           .time = ticker_licence_time(asker->service)};
     int rc = licences_install(&source, message->file.data, message->file.len, &error);
     if (rc != 0) {
         call_refuse(asker,

@@ -63,6 +63,8 @@ void requests_ask_again(struct service *service);
 struct answers requests_answers(struct service *service);
 void requests_notice_store_down(struct service *service, bool down);
 
+/* Now, and the latest time that the store ever saw (ticker.c). */
+struct licence_time ticker_licence_time(const struct service *service);
 /*
  * Read the licences and tell the store what they allow (ticker.c). Returns 0, or -Exxx with a
  * sentence when their directory can't be read; then what was allowed before stays.

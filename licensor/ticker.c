@@ -17,6 +17,7 @@
 
 #define LICENCES_EVERY_US (60 * SECOND_US)
 #define STEP_MS_MIN 1000
+#define LATER_US_MIN (60 * SECOND_US)
 
 static void on_licence_refused(void *context, const char *path, const char *reason)
 {
@@ -51,31 +52,25 @@ static void show_limits(struct service *service)
     }
 }
 
+struct licence_time ticker_licence_time(const struct service *service)
+{
+    return (struct licence_time){.now_us = clock_unix_us(), .latest_us = service->latest_ms * 1000};
+}
+
 int ticker_load_licences(struct service *service, struct error *error)
 {
-    /*
-     * Once the store has seen a time past the end of the licence, a clock set back does not make it
-     * young again.
-     */
-    int64_t now_us = clock_unix_us();
-    if (service->latest_ms * 1000 > now_us && service->limits.files > 0 &&
-        service->latest_ms * 1000 >= service->limits.valid_until_us) {
-        now_us = service->latest_ms * 1000;
-    }
     service->licence_checked_mono_us = clock_mono_us();
     struct limits limits;
     service->licence_warning[0] = '\0';
     const struct licences_source source = {.directory = service->config->licence_dir,
                                            .customer = service->config->customer,
-                                           .now_unix_us = now_us,
+                                           .time = ticker_licence_time(service),
+                                           .demo = service->demo,
                                            .refused = on_licence_refused,
                                            .context = service};
     int rc = licences_load(&source, &limits, error);
     if (rc != 0) {
         return rc;
-    }
-    if (service->demo) {
-        limits_set_demo(&limits);
     }
     if (limits.in_grace) {
         snprintf(service->licence_warning, sizeof(service->licence_warning),
@@ -193,7 +188,11 @@ static void on_tick(void *context, const struct store_answer *answer)
     }
     service->clock.steps = answer->steps;
     service->keys_used = answer->alive;
+    bool is_first = service->latest_ms == 0;
     service->latest_ms = answer->latest_ms;
+    if (is_first && clock_unix_us() < answer->latest_ms * 1000 - LATER_US_MIN) {
+        service->licence_checked_mono_us = 0; /* read before it was known how late it once was */
+    }
     follow_master(service, answer->demo);
     for (size_t i = 0; i < answer->handed_count; i++) {
         requests_granted(service, &answer->handed[i]);
@@ -251,7 +250,8 @@ static void on_time(void *context, int64_t now_ms)
 
 void ticker_run(struct service *service)
 {
-    if (clock_mono_us() - service->licence_checked_mono_us >= LICENCES_EVERY_US) {
+    if (service->licence_checked_mono_us == 0 ||
+        clock_mono_us() - service->licence_checked_mono_us >= LICENCES_EVERY_US) {
         struct error error;
         if (ticker_load_licences(service, &error) != 0) {
             log_error("licences not read; what was allowed before stays",

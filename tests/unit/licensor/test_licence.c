@@ -84,6 +84,48 @@ static void a_key_that_is_not_trusted_is_named(void **state)
     assert_non_null(strstr(error.text, "engenho-test"));
 }
 
+/* What signing a licence with these pools and chains says; it is checked as a file is. */
+static void assert_pools(const char *members, const char *sentence)
+{
+    char json[1000];
+    snprintf(json, sizeof(json),
+             "{\"customer\": \"c\", \"edition\": \"full\", \"keys\": 1, \"valid_from\": "
+             "\"2020-01-01\", \"valid_until\": \"2030-01-01\", %s}",
+             members);
+    char *signed_file = NULL;
+    struct error error;
+    int rc = licence_sign(json, "no key", "k", &signed_file, &error);
+    assert_int_not_equal(rc, 0);
+    if (strstr(error.text, sentence) == NULL) {
+        fail_msg("%s: %s", members, error.text);
+    }
+}
+
+static void wrong_pools_and_chains_have_their_sentence(void **state)
+{
+    (void)state;
+    /* what is right gets as far as the key */
+    assert_pools("\"pools\": {\"a\": 5, \"b\": {\"seats\": 5, \"holder\": \"pool\", "
+                 "\"reserve\": {\"critical\": 5}}}",
+                 "the key to sign with");
+    assert_pools("\"pools\": {\"a\": {\"seats\": 5, \"reserve\": {\"x\": 4, \"y\": 2}}}",
+                 "reserves 6 seats of pool a, which has 5");
+    assert_pools("\"pools\": {\"a\": {\"seats\": 5, \"holder\": \"user\"}}", "the holder of");
+    assert_pools("\"pools\": {\"a\": {\"seats\": 5, \"resreve\": {}}}", "says resreve");
+    assert_pools("\"pools\": {\"a\": {\"holder\": \"pool\"}}", "a number of seats");
+    assert_pools("\"pools\": {\"a\": {\"seats\": 5, \"reserve\": {\"A b\": 1}}}",
+                 "names of agents");
+    assert_pools("\"pools\": {\"a\": {\"seats\": 5, \"reserve\": {\"x\": -1}}}", "names of agents");
+    assert_pools("\"pools\": {\"a\": -1}", "a number of seats");
+    assert_pools("\"pools\": {\"a\": 1000000001}", "a number of seats");
+    assert_pools("\"pools\": {\"a\": 99999999999999999999}", "");
+    assert_pools("\"keys\": -1", "");
+    assert_pools("\"productions\": 1e30", "whole number");
+    assert_pools("\"grace_days\": 99999999", "from 0 to 3650");
+    assert_pools("\"chains\": {\"c\": [\"a\", \"b\", \"a\"]}",
+                 "the chain c of the licence loops: pool a");
+}
+
 static const char *const wrong[] = {
     "",
     "{",
@@ -182,7 +224,7 @@ static void a_directory_adds_up_what_is_good_in_it(void **state)
 {
     (void)state;
     const struct licences_source source = {
-        .directory = TEST_KEYS, .now_unix_us = INT64_C(1767225600000000), .refused = count_refusal};
+        .directory = TEST_KEYS, .time.now_us = INT64_C(1767225600000000), .refused = count_refusal};
     struct limits limits;
     assert_int_equal(licences_load(&source, &limits, NULL), 0);
     assert_int_equal(limits.edition, EDITION_ENTERPRISE);
@@ -202,6 +244,7 @@ int main(void)
         cmocka_unit_test(an_altered_file_is_refused),
         cmocka_unit_test(every_changed_byte_of_the_signed_part_is_noticed),
         cmocka_unit_test(a_key_that_is_not_trusted_is_named),
+        cmocka_unit_test(wrong_pools_and_chains_have_their_sentence),
         cmocka_unit_test(what_is_no_licence_file_is_told_so),
         cmocka_unit_test(a_licence_that_makes_no_sense_is_not_signed),
         cmocka_unit_test(what_is_signed_here_is_read_here),

@@ -34,7 +34,9 @@ static uint32_t cap_of(const struct limits *limits, const char *pool)
 static void add(struct limits *limits, const struct licence *licence, int64_t now_us, int expected)
 {
     struct error error = {0};
-    assert_int_equal(limits_add(limits, licence, NULL, now_us, &error), expected);
+    assert_int_equal(
+        limits_add(limits, licence, NULL, &(struct licence_time){.now_us = now_us}, &error),
+        expected);
     assert_int_equal(error.text[0] == '\0', expected == 0);
 }
 
@@ -136,7 +138,9 @@ static void a_licence_for_another_customer_is_refused(void **state)
     limits_init(&limits);
     struct licence licence = licence_of(EDITION_ENTERPRISE, 1);
     struct error error;
-    assert_int_equal(limits_add(&limits, &licence, "Other", 15 * DAY, &error), -EPERM);
+    assert_int_equal(
+        limits_add(&limits, &licence, "Other", &(struct licence_time){.now_us = 15 * DAY}, &error),
+        -EPERM);
     add(&limits, &licence, 15 * DAY, 0);
     memcpy(licence.customer, "Third", 6);
     add(&limits, &licence, 15 * DAY, -EPERM);
@@ -160,6 +164,81 @@ static void huge_numbers_stop_at_the_largest(void **state)
     assert_true(cap_of(&limits, "productions") == UINT32_MAX);
 }
 
+static void a_clock_set_back_makes_no_licence_young_again(void **state)
+{
+    (void)state;
+    struct licence licence = licence_of(EDITION_FULL, 1);
+    struct licence_time in_grace = {.now_us = 15 * DAY, .latest_us = 21 * DAY};
+    struct licence_time after_grace = {.now_us = 15 * DAY, .latest_us = 24 * DAY};
+    struct licence_time before_its_end = {.now_us = 15 * DAY, .latest_us = 19 * DAY};
+    struct limits limits;
+    struct error error;
+    limits_init(&limits);
+    assert_int_equal(limits_add(&limits, &licence, NULL, &in_grace, &error), 0);
+    assert_true(limits.in_grace);
+    limits_init(&limits);
+    assert_int_equal(limits_add(&limits, &licence, NULL, &after_grace, &error), -EKEYEXPIRED);
+    assert_int_equal(limits_add(&limits, &licence, NULL, &before_its_end, &error), 0);
+    assert_false(limits.in_grace);
+}
+
+static void reservations_and_shared_seats_add_up(void **state)
+{
+    (void)state;
+    struct licence licence = licence_of(EDITION_FULL, 1);
+    licence.pools_count = 1;
+    licence.pools[0] = (struct pool_limit){.pool = "full", .cap = 5, .reserved_count = 1};
+    licence.pools[0].reserved[0] = (struct reservation){.agent = "critical", .seats = 2};
+    struct limits limits;
+    limits_init(&limits);
+    add(&limits, &licence, 15 * DAY, 0);
+    licence.pools[0].shared = true;
+    add(&limits, &licence, 15 * DAY, 0);
+    assert_int_equal(limits.pools[0].cap, 10);
+    assert_true(limits.pools[0].shared);
+    assert_int_equal(limits.pools[0].reserved_count, 1);
+    assert_int_equal(limits.pools[0].reserved[0].seats, 4);
+    for (unsigned i = 0; i < RESERVATIONS_MAX; i++) {
+        snprintf(licence.pools[0].reserved[i].agent, 8, "a%u", i);
+    }
+    licence.pools[0].reserved_count = RESERVATIONS_MAX;
+    struct limits before = limits;
+    add(&limits, &licence, 15 * DAY, -E2BIG);
+    assert_memory_equal(&before, &limits, sizeof(limits));
+}
+
+static void an_upgrade_moves_all_keys(void **state)
+{
+    (void)state;
+    struct licence lite = licence_of(EDITION_LITE, 3), full = licence_of(EDITION_FULL, 2);
+    struct limits limits;
+    limits_init(&limits);
+    add(&limits, &lite, 15 * DAY, 0);
+    add(&limits, &full, 15 * DAY, -EXDEV);
+    full.upgrade = true;
+    add(&limits, &full, 15 * DAY, 0);
+    limits_close(&limits);
+    assert_int_equal(limits.edition, EDITION_FULL);
+    assert_int_equal(limits.processors, 5);
+    assert_int_equal(limits.productions, 1000);
+    assert_int_equal(cap_of(&limits, "productions"), 5000);
+}
+
+static void a_master_in_demo_gives_demo_limits_and_keeps_the_keys(void **state)
+{
+    (void)state;
+    struct licence full = licence_of(EDITION_FULL, 2);
+    struct limits limits;
+    limits_init(&limits);
+    add(&limits, &full, 15 * DAY, 0);
+    limits_set_demo(&limits);
+    limits_close(&limits);
+    assert_int_equal(limits.edition, EDITION_DEMO);
+    assert_int_equal(limits.productions, 10);
+    assert_int_equal(limits.processors, 2);
+    assert_int_equal(cap_of(&limits, "productions"), 20);
+}
+
 static void too_many_pools_change_nothing(void **state)
 {
     (void)state;
@@ -174,7 +253,8 @@ static void too_many_pools_change_nothing(void **state)
         }
         size_t before = limits.pools_count;
         struct error error;
-        rc = limits_add(&limits, &licence, NULL, 15 * DAY, &error);
+        rc =
+            limits_add(&limits, &licence, NULL, &(struct licence_time){.now_us = 15 * DAY}, &error);
         assert_true(rc == 0 || limits.pools_count == before);
     }
     assert_int_equal(rc, -E2BIG);
@@ -190,6 +270,10 @@ int main(void)
         cmocka_unit_test(a_licence_holds_from_its_first_day_to_the_end_of_its_grace),
         cmocka_unit_test(a_licence_for_another_customer_is_refused),
         cmocka_unit_test(huge_numbers_stop_at_the_largest),
+        cmocka_unit_test(a_clock_set_back_makes_no_licence_young_again),
+        cmocka_unit_test(reservations_and_shared_seats_add_up),
+        cmocka_unit_test(an_upgrade_moves_all_keys),
+        cmocka_unit_test(a_master_in_demo_gives_demo_limits_and_keeps_the_keys),
         cmocka_unit_test(too_many_pools_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
