@@ -335,6 +335,22 @@ static bool ask_holders(struct call *call, const struct store_answer *answer)
     return true;
 }
 
+static void answer_plainly(struct call *call, struct connection *connection,
+                           const struct store_answer *answer)
+{
+    struct answers answers = answers_to(call->service, connection);
+    if (call->request.verb == STORE_REGISTER) {
+        answer_register(call, connection, answer);
+    } else if (call->request.verb == STORE_RELEASE) {
+        session_forget(connection_data(connection), call->text);
+    }
+    if (call->story != NULL) {
+        answers_explain(&answers, call->id, call->text, call->story, answer);
+    } else {
+        answers_send(&answers, call->id, &call->request, answer);
+    }
+}
+
 static void on_answer(void *context, const struct store_answer *answer)
 {
     struct call *call = context;
@@ -362,17 +378,7 @@ static void on_answer(void *context, const struct store_answer *answer)
     } else if (call->request.verb == STORE_ACQUIRE) {
         answer_acquire(call, connection, answer);
     } else {
-        struct answers answers = answers_to(service, connection);
-        if (call->request.verb == STORE_REGISTER) {
-            answer_register(call, connection, answer);
-        } else if (call->request.verb == STORE_RELEASE) {
-            session_forget(connection_data(connection), call->text);
-        }
-        if (call->story != NULL) {
-            answers_explain(&answers, call->id, call->text, call->story, answer);
-        } else {
-            answers_send(&answers, call->id, &call->request, answer);
-        }
+        answer_plainly(call, connection, answer);
     }
     if (connection != NULL && call->id != 0) {
         connection_answered(connection);
