@@ -291,11 +291,18 @@ bool lane_seats_full(const struct lane *lane)
     return lane->seatless_count >= seatless_max(lane);
 }
 
+/* Whether the map of `later` has room for this offset. An empty one moves, however far. */
+static bool is_in_window(const struct lane *lane, int64_t offset)
+{
+    return lane->later.base == lane->later.end ||
+           offset - lane->later.base < OFFSETS_WINDOW_MAX - WINDOW_MARGIN;
+}
+
 /* Whether there is room again for what was left in `later`. */
 static bool may_recall(const struct lane *lane)
 {
-    return lane->passed_over && lane->state == LANE_RUNNING &&
-           lane->seatless_count <= seatless_max(lane) / 2 &&
+    return lane->passed_over && (!lane->later_unseen || is_in_window(lane, lane->unseen_offset)) &&
+           lane->state == LANE_RUNNING && lane->seatless_count <= seatless_max(lane) / 2 &&
            lane->due_count <= lane->engine->options.due_max / 2 &&
            lane->open - lane->due_count <= lane->engine->options.open_max;
 }
@@ -356,20 +363,23 @@ static void pass_over(struct record *record)
     record_free(lane->engine, record);
 }
 
-/* The window of the map ends before it: it can be counted, and no more. */
-static bool is_out_of_window(const struct lane *lane, int64_t offset)
+/* It can be counted, and no more; nor can what follows it, until `later` is read again. */
+static void see_past_window(struct lane *lane, const struct record_view *view)
 {
-    return lane->later_unseen || offset - lane->later.base >= OFFSETS_WINDOW_MAX - WINDOW_MARGIN;
+    struct record *record = lane_record(lane, view, true);
+    if (!lane->later_unseen) {
+        lane->later_unseen = true;
+        lane->unseen_offset = view->offset;
+    }
+    intake_count_parked(record);
+    pass_over(record);
 }
 
 void lane_take_later(struct lane *lane, const struct record_view *view)
 {
     enum offsets_seen seen;
-    if (is_out_of_window(lane, view->offset)) {
-        struct record *unseen = lane_record(lane, view, true);
-        lane->later_unseen = true;
-        intake_count_parked(unseen);
-        pass_over(unseen);
+    if (lane->later_unseen || !is_in_window(lane, view->offset)) {
+        see_past_window(lane, view);
         return;
     }
     int result = offsets_see(&lane->later, view->offset, &seen);

@@ -222,7 +222,9 @@ struct lane {
     int64_t park_us; /* monotonic: when to look whether one of them is to be parked */
     /* parked records of `later` were left there for want of room: it is read again */
     bool passed_over;
-    bool later_unseen;   /* and so were those that reading gives next: their places are not known */
+    /* and so were those from unseen_offset on, which the map of `later` can not take yet */
+    bool later_unseen;
+    int64_t unseen_offset;
     struct record **due; /* heap by due_us */
     size_t due_count, due_capacity;
     unsigned running;        /* executions that an interpreter has */
