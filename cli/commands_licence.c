@@ -93,6 +93,21 @@ static int verify(const struct verify_options *options, const char *data, size_t
                                &(struct licence_time){.now_us = clock_unix_us()}, error);
 }
 
+/* As a licence writes it: a number of seats, or an object where more is said. Returns owned. */
+static json_t *describe_pool(const struct pool_limit *pool)
+{
+    if (!pool->shared && pool->reserved_count == 0) {
+        return json_integer(pool->cap);
+    }
+    json_t *reserve = json_object();
+    for (size_t i = 0; i < pool->reserved_count; i++) {
+        json_object_set_new(reserve, pool->reserved[i].agent,
+                            json_integer(pool->reserved[i].seats));
+    }
+    return json_pack("{sI ss so}", "seats", (json_int_t)pool->cap, "holder",
+                     pool->shared ? "pool" : "production", "reserve", reserve);
+}
+
 static json_t *describe(const struct licence *licence)
 {
     char from[INSTANT_TEXT_BYTES], until[INSTANT_TEXT_BYTES];
@@ -100,7 +115,7 @@ static json_t *describe(const struct licence *licence)
     instant_print(licence->valid_until_us, until);
     json_t *pools = json_object(), *chains = json_object();
     for (size_t i = 0; i < licence->pools_count; i++) {
-        json_object_set_new(pools, licence->pools[i].pool, json_integer(licence->pools[i].cap));
+        json_object_set_new(pools, licence->pools[i].pool, describe_pool(&licence->pools[i]));
     }
     for (size_t i = 0; i < licence->chains_count; i++) {
         json_t *chain = json_array();

@@ -141,7 +141,8 @@ def test_a_seat_is_freed_after_a_yes_and_the_log_says_who(cli: Cli, worker: Clie
 
 
 def test_a_licence_is_signed_verified_and_installed(cli: Cli, tmp_path: pathlib.Path) -> None:
-    more = {"customer": "Engenho tests", "edition": "full", "keys": 2, "valid_from": "2020-01-01", "valid_until": "2099-12-31"}
+    pools = {"archive": 3, "critical": {"seats": 4, "holder": "pool", "reserve": {"night": 1}}}
+    more = {"customer": "Engenho tests", "edition": "full", "keys": 2, "valid_from": "2020-01-01", "valid_until": "2099-12-31", "pools": pools}
     (tmp_path / "more.json").write_text(json.dumps(more))
     file = tmp_path / "more.licence.json"
     key = ("--key", KEYS / "engenho-test-key.private.pem", "--key-name", "engenho-test")
@@ -149,7 +150,7 @@ def test_a_licence_is_signed_verified_and_installed(cli: Cli, tmp_path: pathlib.
     assert "File exists" in cli.refused("licence", "sign", tmp_path / "more.json", *key, "--out", file)
     assert cli.good("licence", "sign", "-", *key, stdin=json.dumps(more)) == file.read_text()
     verified = cli.json("licence", "verify", file)
-    assert (verified["edition"], verified["keys"], verified["customer"]) == ("full", 2, "Engenho tests")
+    assert (verified["edition"], verified["keys"], verified["customer"], verified["pools"]) == ("full", 2, "Engenho tests", pools)
     before = cli.json("licence", "show")
     assert cli.good("licence", "install", file) == f"{file} is installed: edition full, {before['keys'] + 2} keys in all\n"
     assert cli.json("licence", "show")["keys"] == before["keys"] + 2
