@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 
@@ -282,8 +283,9 @@ def test_redis_and_the_model_agree_operation_by_operation(tmp_path: pathlib.Path
     redis = Redis(tmp_path / "redis", "--enable-debug-command", "yes", "--appendonly", "no",
                   environment=clock.environment).start()
     redis.client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
-    done = subprocess.run([SHIM.parent / "sim_licensor_redis", redis.url, str(clock.file), str(seed), "4000"],
-                          capture_output=True, text=True, timeout=120, check=False)
+    operations = int(os.environ.get("ENGENHO_SIM_STEPS", "12000")) // 3
+    done = subprocess.run([SHIM.parent / "sim_licensor_redis", redis.url, str(clock.file), str(seed), str(operations)],
+                          capture_output=True, text=True, timeout=120 + operations / 50, check=False)
     redis.stop()
     assert done.returncode == 0, done.stdout
     assert "0 differences" in done.stdout

@@ -1,17 +1,23 @@
 /*
  * The seeded simulation of keys and seats on the memory store, with the invariants of SEATS section
- * 4 checked after each transition: sim_licensor [SEED [OPERATIONS]]. At the end everybody dies, and
- * one lease, one life and one tick later every pool is empty.
+ * 4 checked after each transition, by the store's own look inside and by checker.c from outside:
+ * sim_licensor [SEED [OPERATIONS]], or ENGENHO_SIM_STEPS operations in all. At the end everybody
+ * dies, and one lease, one life and one tick later every pool is empty.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "licensor/store/memory.h"
+#include "tests/sim/licensor/checker.h"
 #include "tests/sim/licensor/script.h"
+
+#define SEEDS 20
+#define STEPS 200000
 
 struct run {
     struct script script;
+    struct checker checker;
     struct memory *memory;
     struct error error;
     int rc;
@@ -23,11 +29,15 @@ static void on_list(void *context, const struct store_answer *answer)
     if (run->rc == 0) {
         run->rc = script_see(&run->script, answer, &run->error);
     }
+    if (run->rc == 0) {
+        run->rc = checker_state(&run->checker, answer, &run->error);
+    }
 }
 
 static void on_answer(void *context, const struct store_answer *answer)
 {
     struct run *run = context;
+    checker_answer(&run->checker, &run->script.request, answer);
     run->rc = script_answer(&run->script, answer, &run->error);
 }
 
@@ -103,8 +113,10 @@ static int run_seed(uint64_t seed, uint64_t operations, bool show)
 int main(int argc, char **argv)
 {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    uint64_t operations = argc > 2 ? strtoull(argv[2], NULL, 10) : 50000;
-    uint64_t seeds = argc > 1 ? 1 : 20;
+    uint64_t seeds = argc > 1 ? 1 : SEEDS;
+    const char *steps = getenv("ENGENHO_SIM_STEPS");
+    uint64_t operations = argc > 2 ? strtoull(argv[2], NULL, 10)
+                                   : (steps != NULL ? strtoull(steps, NULL, 10) : STEPS) / seeds;
     for (uint64_t i = 0; i < seeds; i++) {
         if (run_seed(seed + i, operations, i == 0) != 0) {
             return 1;

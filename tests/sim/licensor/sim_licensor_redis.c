@@ -2,13 +2,15 @@
  * The same simulation on the memory store and on a real Redis, which must agree operation by
  * operation, one at a time and many on their way together (so that they go in batches):
  *
- *     sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS
+ *     sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS [LIBRARY]
  *
  * Redis runs with clock_shim.so, and CLOCK-FILE is its TEST_CLOCK_FILE: this program moves its
- * clock.
+ * clock. LIBRARY: a file with other functions than the licensor's own, to see that they are told
+ * apart (tests/sim/licensor/mutations.py).
  */
 #include <event2/event.h>
 #include <fcntl.h>
+#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,10 +173,30 @@ static uint64_t steps(struct run *run, uint64_t i)
     return done;
 }
 
+/* Put this file's functions in the place of the licensor's. */
+static void load_library(const struct redis_address *address, const char *path)
+{
+    static char code[1 << 20];
+    FILE *file = fopen(path, "r");
+    size_t bytes = file != NULL ? fread(code, 1, sizeof(code), file) : 0;
+    redisContext *context = redisConnect(address->host, address->port);
+    redisReply *reply = bytes > 0 && context != NULL && context->err == 0
+                            ? redisCommand(context, "FUNCTION LOAD REPLACE %b", code, bytes)
+                            : NULL;
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        fprintf(stderr, "%s is not loaded: %s\n", path, reply != NULL ? reply->str : "no answer");
+        exit(2);
+    }
+    freeReplyObject(reply);
+    redisFree(context);
+    fclose(file);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr,
+                "usage: sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS [LIBRARY]\n");
         return 2;
     }
     struct run *run = calloc(1, sizeof(*run));
@@ -202,6 +224,9 @@ int main(int argc, char **argv)
     run->redis = redis_new(run->base, &options, &callbacks, run);
     while (!run->up) {
         event_base_loop(run->base, EVLOOP_ONCE);
+    }
+    if (argc == 6) {
+        load_library(&options.address, argv[5]);
     }
     uint64_t operations = strtoull(argv[4], NULL, 10), i = 0;
     while (i < operations && run->rc == 0) {
