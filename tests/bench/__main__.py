@@ -1,6 +1,6 @@
 """`make bench`: every figure that Engenho states, measured here and now.
 
-usage: python -m tests.bench [--count N] [--rounds N] [--interpreters N] [throughput|memory ...]
+usage: python -m tests.bench [--count N] [--rounds N] [--interpreters N] [licensor|memory|throughput ...]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import os
 import tempfile
 
-from tests.bench import memory, throughput
+from tests.bench import licensor, memory, throughput
 from tests.harness import System
 
 
@@ -18,9 +18,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300_000, help="events of the backlog")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--interpreters", type=int, default=2)
-    parser.add_argument("what", nargs="*", default=[], help="throughput, memory; all by default")
+    parser.add_argument("what", nargs="*", default=[], help="licensor, memory, throughput; all by default")
     options = parser.parse_args()
-    what = options.what or ["memory", "throughput"]
+    what = options.what or ["licensor", "memory", "throughput"]
+    if "licensor" in what:
+        licensor.bench()
+    if what == ["licensor"]:
+        return
     print(f"{os.cpu_count()} processors, shared with the broker")
     with tempfile.TemporaryDirectory(prefix="engenho-bench-") as directory, System(
             directory, interpreters=options.interpreters).start() as system:

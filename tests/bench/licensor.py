@@ -14,6 +14,7 @@ import pathlib
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -206,6 +207,21 @@ def memory(bench: Bench, sessions: int = 1000, seats: int = 10_000, seconds: flo
     row("of a CPU, Redis and licensor", f"{(after[2] - before[2]) / seconds:.1%}", f"{(after[3] - before[3]) / seconds:.1%}")
 
 
+def _measure(figures: Callable[[Bench], None]) -> None:
+    with tempfile.TemporaryDirectory(prefix="engenho-bench-") as directory:
+        bench = Bench(pathlib.Path(directory), 2000)
+        try:
+            figures(bench)
+        finally:
+            bench.stop()
+
+
+def bench(clients: int = 64, depth: int = 16, seconds: float = 5) -> None:
+    """All figures of the licensor."""
+    _measure(lambda it: speed(it, clients, depth, seconds))
+    _measure(memory)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.licensor", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
@@ -213,15 +229,10 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=16)
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="engenho-bench-") as directory:
-        bench = Bench(pathlib.Path(directory), 2000)
-        try:
-            if options.memory:
-                memory(bench)
-            else:
-                speed(bench, options.clients, options.depth, options.seconds)
-        finally:
-            bench.stop()
+    if options.memory:
+        _measure(memory)
+    else:
+        _measure(lambda it: speed(it, options.clients, options.depth, options.seconds))
 
 
 if __name__ == "__main__":
