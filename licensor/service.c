@@ -130,6 +130,10 @@ static int start_redis(struct service *service, struct error *error)
         rc = secret_file_read("redis-password-file", config->redis_password_file,
                               options.address.password, sizeof options.address.password, error);
     }
+    if (rc == 0 && options.address.tls) {
+        rc = redis_tls_new(config->redis_ca_file, config->redis_cert_file, config->redis_key_file,
+                           &options.tls, error);
+    }
     if (rc == 0) {
         const struct redis_callbacks callbacks = {.state = on_redis_state,
                                                   .granted = requests_granted,

@@ -3,7 +3,6 @@ package main
 import (
 	"slices"
 	"sort"
-	"strconv"
 )
 
 // The model is written from the rules of seats, not from the program: pools with a cap, a queue of freed seats that still
@@ -200,7 +199,7 @@ func (s *state) available(p *pool) bool {
 }
 
 // take gives a seat of the pool: the queued one that dies first, else a fresh one. Of several that die in the same
-// millisecond any may be taken: the one that the answer names.
+// millisecond any may be taken: the one that the answer names, else the lowest number.
 func (m *model) take(s *state, p *pool, number uint64, taken *seat) bool {
 	if !s.available(p) {
 		return false
@@ -232,8 +231,7 @@ func (s *state) give(x *seat, mayQueue bool) int64 {
 	added := queued{x.lifeEnd, x.number}
 	at := sort.Search(len(p.queue), func(i int) bool {
 		q := p.queue[i]
-		return q.lifeEnd > added.lifeEnd ||
-			q.lifeEnd == added.lifeEnd && strconv.FormatUint(q.number, 10) >= strconv.FormatUint(added.number, 10)
+		return q.lifeEnd > added.lifeEnd || q.lifeEnd == added.lifeEnd && q.number >= added.number
 	})
 	p.queue = slices.Insert(p.queue, at, added)
 	return x.lifeEnd - s.now
