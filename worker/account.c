@@ -241,6 +241,7 @@ void account_scrape(void *context)
     const struct holder *holder, *following;
     unsigned lanes = 0, waiting = 0, held = 0;
     size_t queued = 0;
+    uint64_t parked = 0;
     LIST_FOREACH (io, &service->lanes, next) {
         lanes++;
         queued += io->input.queue != NULL ? rd_kafka_queue_length(io->input.queue) : 0;
@@ -249,10 +250,12 @@ void account_scrape(void *context)
     for (holder = service->engine.holders; holder != NULL; holder = following) {
         following = holder->hh.next;
         waiting += holder->waiting;
+        parked += holder->parked;
         held += holder->state == HOLDER_HELD;
     }
     set(service, "engenho_executions_in_flight", (double)service->engine.running_count);
     set(service, "engenho_executions_waiting", waiting);
+    set(service, "engenho_executions_parked", (double)parked);
     set(service, "engenho_productions_held", held);
     set(service, "engenho_worker_registered", licence_client_registered(service->licence));
     set(service, "engenho_package_cache_bytes", (double)packages_bytes(service->packages));

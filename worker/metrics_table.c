@@ -48,6 +48,11 @@ const struct metric_desc worker_metrics[] = {
      .type = METRIC_GAUGE,
      .labels = {"agent"},
      .help = "Executions that wait for their turn, a seat or an interpreter."},
+    {.name = "engenho_executions_parked",
+     .type = METRIC_GAUGE,
+     .labels = {"agent"},
+     .help =
+         "Executions that can't run for long (no seat, production stopped) and wait in `later`."},
     {.name = "engenho_retries_total",
      .type = METRIC_COUNTER,
      .labels = {"agent"},

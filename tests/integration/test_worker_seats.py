@@ -55,10 +55,12 @@ def test_without_a_seat_a_production_waits_in_later_and_others_of_its_partition_
     results = plant.wait_results("others", 500)
     assert [result.result for result in results] == [f"{number:.1f}" for number in range(500)]
     assert plant.results("seatless") == []
+    assert plant.system.worker.metric("engenho_executions_parked") == 500
     other.release(taken[0])
     results = plant.wait_results("seatless", 500)
     assert [result.result for result in results] == [f"{number:.1f}" for number in range(500)]
     assert {result.seat_pool for result in results} == {"full"}
+    assert plant.system.worker.metric("engenho_executions_parked") == 0
     other.close()
     wait_for("its seat goes back", lambda: plant.pool("full").in_use == 1, every=0.05)
 
