@@ -64,6 +64,7 @@ static void on_registered(void *context, const Engenho__Registered *registered, 
     }
     free(service->session);
     service->session = memory_copy_text(registered->session);
+    service->engine.options.session = service->session;
     if (resumed) {
         for (const struct seat *seat = service->engine.seats.first; seat != NULL;
              seat = seat->next) {
