@@ -19,6 +19,7 @@ struct api {
     int64_t streams_count;
     struct event *stream_tick; /* gauges and keep-alives of streams */
     bool stream_seats_asked;
+    size_t stream_seats_rest; /* ticks until it is asked again */
     bool stopping;
 };
 

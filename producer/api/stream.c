@@ -18,6 +18,8 @@
      1024) /* of a listener that does not read: it is let go, and comes again with its cursor */
 #define KEEP_ALIVE_TICKS 15
 #define CATCH_UP_MAX 10000
+#define SEATS_A_TICK                                                                               \
+    500               /* of a longer list one is asked for less often: the store makes it at once */
 #define SEATS_MAX 200 /* each second, to each listener: the first of them; /v1/seats has all */
 
 struct stream {
@@ -138,6 +140,7 @@ static void on_seats(void *context, const Engenho__FromLicensor *answer, const c
     buf_init(&text, CALL_ANSWER_BYTES_MAX);
     writer_init(&json, &text);
     if (answer != NULL && answer->body_case == ENGENHO__FROM_LICENSOR__BODY_SEATS) {
+        api->stream_seats_rest = answer->seats->n_seats / SEATS_A_TICK;
         api_write_seats(&json, NULL, answer->seats, NULL, &page);
     } else {
         writer_object(&json, NULL);
@@ -158,6 +161,10 @@ static void ask_seats(struct api *api)
     struct licensor_client *licensor = api->options.services->licensor;
     question.body_case = ENGENHO__TO_LICENSOR__BODY_LIST_SEATS;
     question.list_seats = &list;
+    if (api->stream_seats_rest > 0) {
+        api->stream_seats_rest--;
+        return;
+    }
     if (licensor != NULL && !api->stream_seats_asked) {
         api->stream_seats_asked = licensor_client_ask(licensor, &question, on_seats, api) == 0;
     }

@@ -247,7 +247,7 @@ async function look() {
     }
   }
   if (now === shown) {
-    asking = setTimeout(look, ASK_MS);
+    asking = setTimeout(look, ASK_MS + total); // the store makes a long list at once: it is asked for less often
   }
 }
 
