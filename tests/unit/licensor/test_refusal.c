@@ -113,9 +113,39 @@ static void a_seat_is_explained_by_what_was_there(void **state)
     assert_non_null(strstr(text, "pool full, 3 of 3 in use"));
 }
 
+static void holders_of_a_full_pool_are_named_and_the_rest_counted(void **state)
+{
+    (void)state;
+    static struct store_seat_row seats[40];
+    static struct store_processor_row processor = {.session = "s", .name = "w1"};
+    struct store_answer list = {.seats = seats,
+                                .seats_count = ARRAY_SIZE(seats),
+                                .processors = &processor,
+                                .processors_count = 1};
+    char text[EXPLANATION_BYTES] = "refused";
+    for (size_t i = 0; i < ARRAY_SIZE(seats); i++) {
+        snprintf(seats[i].state, sizeof(seats[i].state), "%s", i == 0 ? "queued" : "busy");
+        snprintf(seats[i].session, sizeof(seats[i].session), "%s", i == 2 ? "gone" : "s");
+        memset(seats[i].production, 'p', NAME_BYTES_MAX); /* the longest */
+        seats[i].number = i;
+    }
+    explain_holders(&list, text);
+    assert_non_null(strstr(text, "refused; now held: L1 by w1 for ppp"));
+    assert_non_null(strstr(text, ", L2 by a processor that is gone for ppp"));
+    assert_null(strstr(text, "L0"));
+    assert_null(strstr(text, "L6"));
+    assert_string_equal(text + strlen(text) - strlen(", and 34 more"), ", and 34 more");
+    /* However long the text is already: nothing is written behind its end. */
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    explain_holders(&list, text);
+    assert_int_equal(strlen(text), sizeof(text) - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holders_of_a_full_pool_are_named_and_the_rest_counted),
         cmocka_unit_test(a_full_pool_is_named_with_its_limit),
         cmocka_unit_test(every_pool_of_a_chain_is_named),
         cmocka_unit_test(every_reason_has_both_languages),
