@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     }
     struct limits limits;
     limits_init(&limits);
-    if (limits_add(&limits, &licence, NULL, INT64_C(1767225600000000), &error) != 0) {
+    const struct licence_time time = {.now_us = INT64_C(1767225600000000)};
+    if (limits_add(&limits, &licence, NULL, &time, &error) != 0) {
         REQUIRE(error.text[0]);
     }
     limits_close(&limits);
