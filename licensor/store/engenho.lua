@@ -41,6 +41,7 @@ local MINUTE_MS = 60000
 local MINUTES_KEPT = 1500   -- 25 hours of usage that nobody acknowledged
 local HOLDERS_MAX = 32      -- of a minute and pool, by name; the rest are "others"
 local CHUNK = 64            -- how much of a queue or line is read at once
+local ANY_NUMBER = 1e15     -- no request of a session has a higher one
 local QUEUED = 1e10         -- added to an L-number where it is a member of the queue, so that members sort by number
 
 -- A request's record in the session's hash, as a table. Its first value: r a seat, x waived (base request, production), l
@@ -997,6 +998,9 @@ local function register(keys, args)
         end
         local revive = old ~= '' and c.recovering and not member_of(c, old).agent and not (current and current.id == old)
         m = new_member(c, revive and old or fresh, name, agent, slot)
+        if revive then
+            m.top = ANY_NUMBER -- what it sent before is not known any more
+        end
         lost = settle(c, m, claims, {}, revive)
     end
     put(m, 'is host', args[3])
@@ -1715,8 +1719,10 @@ local function count_holders(c, args, at)
     end
 end
 
--- Close the minute of a pool when it is over: a record that stays until it is acknowledged.
-local function close_minute(c, p)
+-- Close the minute of a pool when it is over: a record that stays until it is acknowledged. `last` is the highest minute that
+-- any pool had closed before this call: ids go up over all pools, or acknowledging one would forget what came after it from
+-- a clock that was set back.
+local function close_minute(c, p, last)
     local s, key = stat_of(p), p.T .. 'holders'
     local minute = floor(s[OPENED] / MINUTE_MS)
     local holders = {}
@@ -1731,7 +1737,7 @@ local function close_minute(c, p)
         for _, told in ipairs(p.holders or NOTHING) do
             holders[told[1]] = (holders[told[1]] or 0) + told[2]
         end
-        s[LAST] = max(minute, s[LAST] + 1)
+        s[LAST] = minute > last and minute or last + 1
         local record = {p.name, minute * MINUTE_MS, (minute + 1) * MINUTE_MS, p.cap, spread(s, GRANTED, PEAK)}
         for _, who in ipairs(sorted_keys(holders)) do
             record[#record + 1], record[#record + 2] = who, holders[who]
@@ -1776,8 +1782,12 @@ local function tick(keys, args)
             lost[#lost + 1], lost[#lost + 2] = name, orphans[name]
         end
     end
+    local last = 0
+    for _, name in ipairs(c.names) do
+        last = max(last, stat_of(c.pools[name])[LAST])
+    end
     for i, name in ipairs(c.names) do
-        close_minute(c, c.pools[name])
+        close_minute(c, c.pools[name], last)
         rows[i] = list_pool(c.pools[name])
     end
     local master_says = call('HGET', c.T .. 'limits', 'master')
