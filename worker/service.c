@@ -65,6 +65,7 @@ static void on_registered(void *context, const Engenho__Registered *registered, 
     free(service->session);
     service->session = memory_copy_text(registered->session);
     service->engine.options.session = service->session;
+    service->engine.options.session = service->session;
     if (resumed) {
         for (const struct seat *seat = service->engine.seats.first; seat != NULL;
              seat = seat->next) {
@@ -247,7 +248,6 @@ static void enter_group(struct service *service)
 {
     struct error error;
     service->engine.options.slot = service->slot;
-    service->engine.options.session = service->session;
     engine_txn_ready(&service->engine);
     service->takeover = takeover_new(service);
     service->phase = PHASE_GROUP;

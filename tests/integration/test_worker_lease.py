@@ -75,6 +75,7 @@ def test_cut_off_from_every_licensor_it_starts_nothing_new_and_finishes_what_run
     licensor.start()
     results = plant.wait_results("echo", 4)
     assert all(result.start_us >= back_us for result in results[1:])
+    assert len({result.session for result in results}) == 1
     assert worker.metric("engenho_worker_cut_off") == 0
 
 
