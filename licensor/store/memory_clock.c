@@ -102,9 +102,7 @@ void memory_tick(struct memory *memory, const struct store_request *request,
             memory_hand_over(memory, pool);
         }
     }
-    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
-        memory_close_minute(memory, pool);
-    }
+    memory_close_minutes(memory);
     if (answer->orphans_count > 1) {
         qsort(answer->orphans, answer->orphans_count, sizeof(*answer->orphans), orphan_by_pool);
     }

@@ -227,8 +227,8 @@ void memory_turn_memos(struct memory *memory, int64_t memo_ms);
 struct usage_record *usage_of(struct memory *memory, struct pool *pool);
 void usage_peak(struct memory *memory, struct pool *pool);
 void memory_count_holders(struct memory *memory, const struct store_request *request);
-/* Close the pool's minute when it is over. */
-void memory_close_minute(struct memory *memory, struct pool *pool);
+/* Close the minutes of all pools that are over. */
+void memory_close_minutes(struct memory *memory);
 void memory_usage(struct memory *memory, const struct store_request *request,
                   struct store_answer *answer);
 void memory_acknowledge(struct memory *memory, const struct store_request *request,

@@ -114,11 +114,12 @@ static void add_record(struct memory *memory, int64_t minute, const struct usage
     memory->records[at] = memory_copy(record, sizeof(*record));
 }
 
-static void keep_record(struct memory *memory, struct pool *pool)
+/* `last`: the highest id that any pool had before; ids go up over all pools. */
+static void keep_record(struct memory *memory, struct pool *pool, int64_t last)
 {
     struct usage_record *counts = &pool->minute.counts;
     int64_t minute = minute_of(pool->minute.opened_ms);
-    int64_t id = minute > pool->minute.last ? minute : pool->minute.last + 1;
+    int64_t id = minute > last ? minute : last + 1;
     pool->minute.last = id;
     snprintf(counts->id, sizeof(counts->id), "%" PRId64 ":%s", id, pool->name);
     snprintf(counts->pool, sizeof(counts->pool), "%s", pool->name);
@@ -134,14 +135,20 @@ static void keep_record(struct memory *memory, struct pool *pool)
     pool->minute.opened_ms = 0;
 }
 
-void memory_close_minute(struct memory *memory, struct pool *pool)
+void memory_close_minutes(struct memory *memory)
 {
-    if (pool->minute.opened_ms != 0 &&
-        minute_of(pool->minute.opened_ms) != minute_of(memory->now_ms)) {
-        keep_record(memory, pool);
+    int64_t last = 0;
+    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
+        last = pool->minute.last > last ? pool->minute.last : last;
     }
-    if (pool_busy(pool) > 0) {
-        usage_of(memory, pool);
+    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
+        if (pool->minute.opened_ms != 0 &&
+            minute_of(pool->minute.opened_ms) != minute_of(memory->now_ms)) {
+            keep_record(memory, pool, last);
+        }
+        if (pool_busy(pool) > 0) {
+            usage_of(memory, pool);
+        }
     }
 }
 

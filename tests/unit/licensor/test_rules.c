@@ -292,6 +292,41 @@ static void a_clock_set_back_uses_no_minute_twice(void **state)
     memory_store_free(plant.memory);
 }
 
+static void a_clock_set_back_puts_no_minute_before_one_that_was_acknowledged(void **state)
+{
+    (void)state;
+    static const char *const pools[] = {"full"};
+    struct plant plant = plant_of(1);
+    struct store_answer taken = take(&plant, "s1", "s1:1", "p1", false);
+    tick(&plant);
+    plant.now_ms += 60000;
+    let_go(&plant, &taken);
+    tick(&plant); /* closes the minute 29453760 of the pool productions */
+    plant.now_ms -= 120000;
+    tick(&plant);
+    struct store_request request = {.verb = STORE_ACQUIRE,
+                                    .session = "s2",
+                                    .request = "s2:1",
+                                    .reuse_ms = 30000,
+                                    .memo_ms = 60000};
+    request.ask.use = SEAT_HELD;
+    request.ask.production = "p2";
+    request.ask.user = "";
+    request.ask.pools = pools;
+    request.ask.pools_count = 1;
+    assert_int_equal(ask_store(plant.memory, plant.now_ms, &request).word, STORE_GRANTED);
+    plant.now_ms += 60000;
+    tick(&plant); /* closes an earlier one of the pool full */
+    struct store_request acknowledge = {.verb = STORE_ACKNOWLEDGE,
+                                        .through = "29453760:productions"};
+    ask_store(plant.memory, plant.now_ms, &acknowledge);
+    fetch(&plant);
+    assert_true(records >= 1);
+    assert_string_equal(record.pool, "full");
+    assert_int_equal(record.from_ms, START - 60000);
+    memory_store_free(plant.memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_cap_below_what_is_in_use_takes_nothing_away),
         cmocka_unit_test(a_closed_minute_is_kept_until_it_is_acknowledged),
         cmocka_unit_test(a_clock_set_back_uses_no_minute_twice),
+        cmocka_unit_test(a_clock_set_back_puts_no_minute_before_one_that_was_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
