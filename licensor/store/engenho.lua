@@ -41,6 +41,7 @@ local MINUTE_MS = 60000
 local MINUTES_KEPT = 1500   -- 25 hours of usage that nobody acknowledged
 local HOLDERS_MAX = 32      -- of a minute and pool, by name; the rest are "others"
 local CHUNK = 64            -- how much of a queue or line is read at once
+local ARGUMENTS = 2000      -- of a command, as many as are passed at once
 local ANY_NUMBER = 1e15     -- no request of a session has a higher one
 local QUEUED = 1e10         -- added to an L-number where it is a member of the queue, so that members sort by number
 
@@ -471,6 +472,17 @@ end
 
 -- Writing -----------------------------------------------------------------------------------------------------------
 
+-- A command with a list after its key, some at a time: Lua passes 8,000 arguments at most.
+local function call_with(list, command, key)
+    for from = 1, #list, ARGUMENTS do
+        if key then
+            call(command, key, spread(list, from, min(from + ARGUMENTS - 1, #list)))
+        else
+            call(command, spread(list, from, min(from + ARGUMENTS - 1, #list)))
+        end
+    end
+end
+
 local function write_pool(c, p, mset)
     if p.fresh + p.reused > 0 then
         count(c, p, GRANTED, p.fresh)
@@ -490,19 +502,13 @@ local function write_pool(c, p, mset)
     if p.dead > 0 then
         call('ZREMRANGEBYSCORE', q, '-inf', c.now)
     end
-    if #p.unqueued > 0 then
-        call('ZREM', q, spread(p.unqueued))
-    end
+    call_with(p.unqueued, 'ZREM', q)
     local freed = {}
     for i, number in ipairs(p.freed) do
         freed[2 * i - 1], freed[2 * i] = p.lives[i], number + QUEUED
     end
-    if #freed > 0 then
-        call('ZADD', q, spread(freed))
-    end
-    if #p.left > 0 then
-        call('ZREM', line, spread(p.left))
-    end
+    call_with(freed, 'ZADD', q)
+    call_with(p.left, 'ZREM', line)
     for _, stand in ipairs(p.stands) do
         if stand then
             call('ZADD', line, stand[2], stand[1])
@@ -536,16 +542,12 @@ local function write_member(m)
         set[n + 1], set[n + 2] = name, value
         n = n + 2
     end
-    if n > 0 then
-        call('HSET', m.key, spread(set))
-    end
+    call_with(set, 'HSET', m.key)
     local unset = {}
     for name in pairs(m.unset) do
         unset[#unset + 1] = name
     end
-    if #unset > 0 then
-        call('HDEL', m.key, spread(unset))
-    end
+    call_with(unset, 'HDEL', m.key)
 end
 
 -- The only place that writes, but for what comes before everything is read: recover(), shift().
@@ -563,15 +565,11 @@ local function finish(c)
     for _, life in ipairs(c.lives) do
         call('SET', life[1], 1, 'PXAT', life[2])
     end
-    if #c.deaths > 0 then
-        call('DEL', spread(c.deaths))
-    end
+    call_with(c.deaths, 'DEL')
     for _, m in pairs(c.members) do
         write_member(m)
     end
-    if c.memo_count > 0 then
-        call('HSET', c.T .. 'memo:' .. c.memo, spread(c.memo_list))
-    end
+    call_with(c.memo_list, 'HSET', c.T .. 'memo:' .. c.memo)
     for _, write in ipairs(c.writes) do
         call(spread(write))
     end
@@ -1441,8 +1439,8 @@ local function read_members(c, ops, first)
             i = i + 4
         else
             local session, number = ops[i + 1], ops[i + 3]
-            local top = tops[session] or c.members[session].top
-            if number > top then
+            local m = c.members[session]
+            if m.agent and number > (tops[session] or m.top) then
                 tops[session] = number
                 c.got[ops[i + 2]] = false
             else
