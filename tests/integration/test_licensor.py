@@ -266,6 +266,11 @@ def test_a_client_that_sends_nonsense_loses_its_connection_only(serve: Any) -> N
                  {"acquire": L.Acquire(session=client.session, request="a:1", kind=HELD)},
                  {"acquire": L.Acquire(session=client.session, request="a:1", kind=REQUEST, pools=["p"] * 9)},
                  {"release": L.Release(session=client.session, request="a:1", token=2**64 - 1)},
+                 {"release": L.Release(session=client.session, request="a:1", token=2**46 + 1)},
+                 {"heartbeat": L.Heartbeat(session=client.session, highest_op=2**46 + 1)},
+                 {"register": L.Register(name="x", agent="default", highest_op=2**63)},
+                 {"register": L.Register(name="x", agent="default", held=[L.HeldSeat(token=2**60, pool="p", request="a:1", kind=REQUEST)])},
+                 {"register": L.Register(name="x", agent="default", held=[L.HeldSeat(number=2**60, pool="p", request="a:1", kind=REQUEST)])},
                  {"register": L.Register(name="x\n", agent="default")}, {}):
         assert client.ask(**body).refused.reason == L.REFUSAL_REASON_BAD_REQUEST
     assert client.acquire().HasField("granted")
