@@ -20,7 +20,7 @@ static bool is_current(const struct redis *redis, const redisAsyncContext *ac)
     return redis->commands == ac || redis->pushes == ac;
 }
 
-void redis_refused(struct redis *redis, const char *what, const redisReply *reply)
+static void fail(struct redis *redis, const char *what, const redisReply *reply)
 {
     char reason[400];
     snprintf(reason, sizeof(reason), "redis at %s:%u refused %s: %s", redis->options.address.host,
@@ -38,7 +38,7 @@ static void on_hello(redisAsyncContext *ac, void *data, void *privdata)
     }
     struct store_answer answer;
     if (reply_read(reply, &answer) != 0) {
-        redis_refused(redis, "HELLO", reply);
+        fail(redis, "HELLO", reply);
     } else {
         redis_saw_op(redis, answer.op);
         redis_subscribe(redis);
@@ -67,7 +67,7 @@ static void on_loaded(redisAsyncContext *ac, void *data, void *privdata)
         return;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        redis_refused(redis, "FUNCTION LOAD (redis 7 or newer is needed)", reply);
+        fail(redis, "FUNCTION LOAD (redis 7 or newer is needed)", reply);
         return;
     }
     say_hello(redis);
@@ -101,7 +101,7 @@ static void on_listed(redisAsyncContext *ac, void *data, void *privdata)
         return;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        redis_refused(redis, "FUNCTION LIST (redis 7 or newer is needed)", reply);
+        fail(redis, "FUNCTION LIST (redis 7 or newer is needed)", reply);
     } else if (has_library(reply)) {
         say_hello(redis);
     } else {
@@ -197,7 +197,7 @@ static void on_replication(redisAsyncContext *ac, void *data, void *privdata)
         return;
     }
     if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_VERB) {
-        redis_refused(redis, "INFO replication", reply);
+        fail(redis, "INFO replication", reply);
         return;
     }
     const char *replicas = strstr(reply->str, "connected_slaves:");
@@ -217,7 +217,7 @@ static void on_logged_in(redisAsyncContext *ac, void *data, void *privdata)
     struct redis *redis = privdata;
     redisReply *reply = data;
     if (reply != NULL && is_current(redis, ac) && reply->type == REDIS_REPLY_ERROR) {
-        redis_refused(redis, "the log-in or database of --redis", reply);
+        fail(redis, "the log-in or database of --redis", reply);
     }
 }
 
@@ -263,15 +263,11 @@ static void on_connected(const redisAsyncContext *ac, int status)
 static void on_disconnected(const redisAsyncContext *ac, int status)
 {
     struct redis *redis = ac->data;
-    if (!is_current(redis, ac)) {
-        return;
+    if (is_current(redis, ac)) {
+        redis->commands = NULL;
+        redis_closed(redis, redis->options.address.host, redis->options.address.port,
+                     status == REDIS_OK ? "" : ac->errstr);
     }
-    char reason[400];
-    snprintf(reason, sizeof(reason), "redis at %s:%u closed the connection%s%s",
-             redis->options.address.host, redis->options.address.port,
-             status == REDIS_OK ? "" : ": ", status == REDIS_OK ? "" : ac->errstr);
-    redis->commands = NULL;
-    redis_drop(redis, false, reason);
 }
 
 void redis_begin(struct redis *redis, struct redisAsyncContext *ac)

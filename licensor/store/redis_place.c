@@ -7,6 +7,7 @@
 #include <event2/util.h>
 #include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
+#include <hiredis/hiredis_ssl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,15 +49,47 @@ static void unreachable(struct redis *redis, const char *host, uint16_t port, co
     redis_drop(redis, false, reason);
 }
 
+void redis_closed(struct redis *redis, const char *host, uint16_t port, const char *why)
+{
+    char reason[600];
+    const char *refusal = redis_tls_refusal(redis->options.tls);
+    if (refusal != NULL) {
+        snprintf(
+            reason, sizeof(reason),
+            "the certificate of redis at %s:%u is refused: %s; is --redis-ca-file right, and the name in --redis the "
+            "certificate's",
+            host, port, refusal);
+    } else {
+        snprintf(reason, sizeof(reason), "redis at %s:%u closed the connection%s%s", host, port,
+                 why[0] != '\0' ? ": " : "", why);
+    }
+    redis_drop(redis, false, reason);
+}
+
+/* Returns 0, or -EIO when TLS can't be started. */
+static int start_tls(struct redis *redis, redisAsyncContext *ac, const char *host)
+{
+    if (redis->options.tls == NULL) {
+        return 0;
+    }
+    struct ssl_st *session = redis_tls_open(redis->options.tls, host);
+    if (session == NULL || redisInitiateSSL(&ac->c, session) != REDIS_OK) {
+        if (ac->c.privctx == NULL) { /* else it is hiredis's */
+            redis_tls_close(session);
+        }
+        return -EIO;
+    }
+    return 0;
+}
+
 /* Begin to connect to an address in numbers. */
 static void connect_to(struct redis *redis, const struct redis_question *question,
                        const char *numbers)
 {
     redisAsyncContext *ac = redisAsyncConnect(numbers, question->port);
-    if (ac != NULL && ac->err == 0 && redis->options.tls != NULL &&
-        redis_tls_start(redis->options.tls, ac, question->host) != 0) {
+    if (ac != NULL && ac->err == 0 && start_tls(redis, ac, question->host) != 0) {
         redisAsyncFree(ac);
-        unreachable(redis, question->host, question->port, "TLS can't be started");
+        redis_closed(redis, question->host, question->port, "TLS can't be started");
         return;
     }
     if (ac == NULL || ac->err != 0) {

@@ -54,6 +54,8 @@ typedef void (*redis_connected)(struct redis *redis, struct redisAsyncContext *a
 /* Resolve the name and begin to connect, then call `connected`; or drop the attempt. */
 void redis_place_connect(struct redis *redis, const char *host, uint16_t port,
                          redis_connected connected);
+/* Give the connection up, for it was closed: the reason says why, as far as it is known. */
+void redis_closed(struct redis *redis, const char *host, uint16_t port, const char *why);
 /* Give up what redis_connect began and did not finish. */
 void redis_place_stop(struct redis *redis);
 void redis_place_free(struct redis *redis);
@@ -61,8 +63,6 @@ void redis_place_free(struct redis *redis);
 void redis_begin(struct redis *redis, struct redisAsyncContext *ac);
 /* Give the present attempt or connection up. */
 void redis_drop(struct redis *redis, bool unsafe, const char *reason);
-/* Give the connection up, for the server refused `what`. */
-void redis_refused(struct redis *redis, const char *what, const redisReply *reply);
 /* HELLO was answered and the channels are subscribed: UP. */
 void redis_is_ready(struct redis *redis);
 /* Subscribe the second connection. */

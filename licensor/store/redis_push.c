@@ -49,14 +49,8 @@ static void on_message(redisAsyncContext *ac, void *data, void *privdata)
 {
     struct redis *redis = privdata;
     redisReply *reply = data;
-    if (reply == NULL || redis->pushes != ac) {
-        return;
-    }
-    if (reply->type == REDIS_REPLY_ERROR) {
-        redis_refused(redis, "SUBSCRIBE", reply);
-        return;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
+    if (reply == NULL || redis->pushes != ac || reply->type != REDIS_REPLY_ARRAY ||
+        reply->elements != 3) {
         return;
     }
     if (reply->element[2]->type == REDIS_REPLY_INTEGER) {
@@ -80,11 +74,13 @@ static void on_message(redisAsyncContext *ac, void *data, void *privdata)
 
 static void on_disconnected(const redisAsyncContext *ac, int status)
 {
-    (void)status;
     struct redis *redis = ac->data;
     if (redis->pushes == ac) {
+        char reason[400]; /* a SUBSCRIBE that was refused ends here too: hiredis closes then */
+        snprintf(reason, sizeof(reason), "redis closed the connection for what is published%s%s",
+                 status == REDIS_OK ? "" : ": ", status == REDIS_OK ? "" : ac->errstr);
         redis->pushes = NULL;
-        redis_drop(redis, false, "redis closed the connection for what is published");
+        redis_drop(redis, false, reason);
     }
 }
 

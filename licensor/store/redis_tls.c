@@ -1,13 +1,10 @@
 /*
- * OpenSSL below hiredis. See redis_tls.h.
+ * OpenSSL, for what speaks to Redis. See redis_tls.h.
  */
 #include "licensor/store/redis_tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
-#include <hiredis/hiredis_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -18,7 +15,18 @@
 
 struct redis_tls {
     SSL_CTX *context;
+    const char *refusal; /* OpenSSL's text */
 };
+
+static int on_verified(int is_good, X509_STORE_CTX *store)
+{
+    if (!is_good) {
+        const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+        struct redis_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+        tls->refusal = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
+    }
+    return is_good;
+}
 
 static int refuse(const char *option, const char *file, struct error *error)
 {
@@ -63,7 +71,8 @@ int redis_tls_new(const char *ca, const char *certificate, const char *key,
     SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
     SSL_CTX_set_mode(tls->context,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_app_data(tls->context, tls);
+    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, on_verified);
     int rc = read_files(tls->context, ca, certificate, key, error);
     if (rc != 0) {
         redis_tls_free(tls);
@@ -87,21 +96,29 @@ static bool is_number(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-int redis_tls_start(struct redis_tls *tls, struct redisAsyncContext *ac, const char *host)
+struct ssl_st *redis_tls_open(struct redis_tls *tls, const char *host)
 {
+    tls->refusal = NULL;
     SSL *ssl = SSL_new(tls->context);
     if (ssl == NULL) {
-        return -EIO;
+        return NULL;
     }
     bool named = is_number(host)
                      ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1
                      : SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
-    /* hiredis owns `ssl` from here on only when it says so */
-    if (!named || redisInitiateSSL(&ac->c, ssl) != REDIS_OK) {
-        if (ac->c.privctx == NULL) {
-            SSL_free(ssl);
-        }
-        return -EIO;
+    if (!named) {
+        SSL_free(ssl);
+        return NULL;
     }
-    return 0;
+    return ssl;
+}
+
+void redis_tls_close(struct ssl_st *session)
+{
+    SSL_free(session);
+}
+
+const char *redis_tls_refusal(const struct redis_tls *tls)
+{
+    return tls != NULL ? tls->refusal : NULL;
 }

@@ -8,7 +8,7 @@
 #include "common/attributes.h"
 #include "common/error.h"
 
-struct redisAsyncContext;
+struct ssl_st; /* of OpenSSL */
 struct redis_tls;
 
 /*
@@ -19,8 +19,11 @@ struct redis_tls;
 MUST_CHECK int redis_tls_new(const char *ca, const char *certificate, const char *key,
                              struct redis_tls **ret_tls, struct error *error);
 void redis_tls_free(struct redis_tls *tls);
-/* Speak TLS on a connection that was just begun, with `host`. Returns 0 or -EIO. */
-MUST_CHECK int redis_tls_start(struct redis_tls *tls, struct redisAsyncContext *ac,
-                               const char *host);
+/* A session with `host`, owned by the caller; NULL: there is no memory. */
+struct ssl_st *redis_tls_open(struct redis_tls *tls, const char *host);
+void redis_tls_close(struct ssl_st *session);
+/* Why the server's certificate was refused since the last start; NULL: it was not. `tls` may be
+ * NULL. */
+const char *redis_tls_refusal(const struct redis_tls *tls);
 
 #endif
