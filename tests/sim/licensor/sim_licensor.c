@@ -13,7 +13,7 @@
 #include "tests/sim/licensor/script.h"
 
 #define SEEDS 20
-#define STEPS 200000
+#define STEPS 60000
 
 struct run {
     struct script script;
