@@ -23,7 +23,7 @@
 #include "common/memory.h"
 #include "tests/sim/worker/model.h"
 
-#define SEEDS 10
+#define SEEDS 8
 #define STEPS 60000
 #define REFUSED_EVENTS 1500
 #define PARKED_EVENTS (5 * MODEL_DUE_MAX)
