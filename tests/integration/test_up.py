@@ -374,9 +374,9 @@ def test_data_where_kafka_cannot_keep_it_is_said(whole: Up, tmp_path: pathlib.Pa
     one_sentence(whole.run("up"), f"Kafka can't keep its data in {tmp_path}/a,b", "--data")
 
 
-def test_no_redis_where_one_was_named_is_said(whole: Up) -> None:
+def test_no_redis_where_one_was_named_is_said(kafka: Kafka, whole: Up) -> None:
     nobody = f"redis://127.0.0.1:{free_port()}"
-    done = whole.run("up", "--redis", nobody, "--start-limit", "8s")
+    done = whole.run("up", "--kafka", kafka.servers, "--prefix", "up-alone.", "--redis", nobody, "--start-limit", "8s")
     assert done.returncode == 1
     assert "licensor did not become ready" in done.stderr
     assert whole.processes() == []
