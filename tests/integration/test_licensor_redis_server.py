@@ -23,7 +23,7 @@ ACL = ["~{engenho}*", "&{engenho}:*", "-@all", "+@read", "+@write", "-@dangerous
 
 def _works(service: Service) -> None:
     client = connect(service)
-    assert client.register().HasField("registered")
+    assert client.register(service.name).HasField("registered")
     seat = client.acquire(pools=["full"]).granted
     assert client.release(seat).released.queued
     client.close()
