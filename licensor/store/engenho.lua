@@ -79,7 +79,7 @@ local function begin(keys)
     floor, max, min = math.floor, math.max, math.min
     local time = call('TIME')
     return {T = keys[1] .. ':', now = time[1] * 1000 + floor(time[2] / 1000), handed = {}, pools = {}, members = {}, memos = {},
-        memo_list = {}, memo_count = 0, got = {}, lives = {}, deaths = {}, writes = {}, said = {}}
+        memo_list = {}, memo_count = 0, chunk = CHUNK, got = {}, lives = {}, deaths = {}, writes = {}, said = {}}
 end
 
 local function later(c, ...)
@@ -231,11 +231,11 @@ local function enqueue(p, number, life_end)
 end
 
 -- Number and end of life of the queue's head, which is not empty; and whether Redis has it.
-local function dequeue(p)
+local function dequeue(c, p)
     p.queued = p.queued - 1
     if p.head > #p.queue and p.fetched < p.in_redis then
         local from = p.dead + p.fetched
-        p.queue, p.head = call('ZRANGE', p.T .. 'q', from, from + CHUNK - 1, 'WITHSCORES'), 1
+        p.queue, p.head = call('ZRANGE', p.T .. 'q', from, from + c.chunk - 1, 'WITHSCORES'), 1
         p.fetched = p.fetched + #p.queue / 2
     end
     local member = p.queue[p.head]
@@ -294,7 +294,7 @@ local function take(c, p, agent, reuse_ms)
         return nil
     end
     while p.queued > 0 do
-        local number, life_end, in_redis = dequeue(p)
+        local number, life_end, in_redis = dequeue(c, p)
         if not in_redis or call('PTTL', p.T .. 'life:' .. number) > 0 then
             if reserves then
                 busy_by(p, agent, 1)
@@ -1408,7 +1408,7 @@ end
 -- Read what all these requests need of their sessions, one call for each session; and whether those were answered before
 -- whose number the session may have sent before.
 local function read_members(c, ops, first)
-    local wanted, counts, i = {}, {}, first
+    local wanted, counts, i, acquires = {}, {}, first, 0
     while ops[i] do
         local session = ops[i + 1]
         local fields, n = wanted[session], counts[session]
@@ -1425,6 +1425,7 @@ local function read_members(c, ops, first)
                 n = n + 1
                 fields[n] = ops[i + 4]
             end
+            acquires = acquires + 1
             i = i + 6
         end
         counts[session] = n
@@ -1432,6 +1433,7 @@ local function read_members(c, ops, first)
     for session, fields in pairs(wanted) do
         make_member(c, session, fields, call('HMGET', c.T .. 'w:' .. session, spread(fields)))
     end
+    c.chunk = acquires + 1 -- as many of the queue as may be taken
     local asked, tops, n = {}, {}, 0
     i = first
     while ops[i] do
