@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -31,6 +32,8 @@
 #define READ_BYTES 65536
 #define HEARTBEAT_US (5 * SECOND_US)
 #define LATENCIES_MAX 2000000
+#define DUE_EVERY_US                                                                               \
+    100 /* how often it looks what is due; spinning would take the core of those it measures */
 
 enum place_state { PLACE_FREE, PLACE_ASKED, PLACE_HELD, PLACE_GIVING };
 
@@ -251,13 +254,14 @@ static void write_to(struct client *client)
     }
 }
 
-static void turn(struct bench *bench, int timeout_ms)
+static void turn(struct bench *bench, long timeout_us)
 {
     for (size_t i = 0; i < bench->clients_count; i++) {
         write_to(&bench->clients[i]);
         bench->polls[i].events = (short)(POLLIN | (bench->clients[i].out.length > 0 ? POLLOUT : 0));
     }
-    if (poll(bench->polls, bench->clients_count, timeout_ms) < 0) {
+    struct timespec timeout = {.tv_nsec = timeout_us * 1000};
+    if (ppoll(bench->polls, bench->clients_count, &timeout, NULL) < 0) {
         fail("poll");
     }
     for (size_t i = 0; i < bench->clients_count; i++) {
@@ -335,7 +339,7 @@ static void run(struct bench *bench)
                 send_heartbeat(&bench->clients[i]);
             }
         }
-        turn(bench, bench->rate > 0 ? 0 : 50);
+        turn(bench, bench->rate > 0 ? DUE_EVERY_US : 50000);
     }
     bench->measuring = false;
 }
@@ -375,7 +379,7 @@ int main(int argc, char **argv)
         open_client(&bench, i);
     }
     while (bench.registered < bench.clients_count) {
-        turn(&bench, 1000);
+        turn(&bench, 100000);
     }
     printf("registered\n");
     fflush(stdout);
