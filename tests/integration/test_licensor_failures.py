@@ -230,6 +230,8 @@ def test_redis_away_for_ten_minutes_touches_nobody(tmp_path: pathlib.Path) -> No
         return service.probe("/readyz").ok
 
     wait_for("the licensor is ready", back)
+    assert client.acquire(pools=["full"]).refused.reason == L.REFUSAL_REASON_POOL_LIMIT, "both seats are still there"
+    assert client.acquire().HasField("granted"), "and what is free is granted right after"
     advance(clock, redis, service, 25)
     assert client.pool("full").in_use == 2, "a full lease before the reaper runs"
     assert client.heartbeat().HasField("heartbeat")
