@@ -1,12 +1,18 @@
-"""A private redis-server, safe as the licensor asks: append-only, no eviction."""
+"""A private redis-server, safe as the licensor asks: append-only, no eviction.
+
+ENGENHO_REDIS_SERVER names another server that speaks its protocol, such as a valkey-server.
+"""
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import redis as client
 
 from tests.harness.process import Process, free_port, wait_for
+
+SERVER = os.environ.get("ENGENHO_REDIS_SERVER", "/usr/bin/redis-server")
 
 
 class Redis:
@@ -19,7 +25,7 @@ class Redis:
         self.process = Process(
             "redis",
             [
-                "/usr/bin/redis-server",
+                SERVER,
                 *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", ""),
                 *("--appendonly", "yes", "--maxmemory-policy", "noeviction", *settings),
             ],
