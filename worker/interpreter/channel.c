@@ -312,6 +312,11 @@ void channel_may_last(void)
     }
 }
 
+bool channel_is_open(void)
+{
+    return fcntl(channel.fd, F_GETFD) >= 0;
+}
+
 void channel_close_in_child(void)
 {
     close(channel.fd);

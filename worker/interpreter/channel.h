@@ -45,6 +45,8 @@ MUST_CHECK int channel_answer(const Engenho__Finished *finished);
 MUST_CHECK int channel_flush(const Engenho__ToWorker *message);
 /* About to run something that may last: queued answers leave within 1 ms. */
 void channel_may_last(void);
+/* Whether no script has closed it. */
+bool channel_is_open(void);
 /* In a forked child of a script: the channel is the parent's. */
 void channel_close_in_child(void);
 
