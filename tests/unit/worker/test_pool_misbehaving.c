@@ -27,6 +27,19 @@
     "    if event.value != 2: return event.value\n" body
 
 /*
+ * As the worker does with what comes back: an interpreter may be found unusable, and ended, just
+ * when it was given this.
+ */
+static struct answer *run_again(struct fixture *fixture, struct pool_code *code, double value)
+{
+    struct answer *answer = fixture_run(fixture, code, value);
+    for (int i = 0; i < 2 && answer->returned; i++) {
+        answer = fixture_run(fixture, code, value);
+    }
+    return answer;
+}
+
+/*
  * Run a batch of three whose second misbehaves, beside a well-behaved one on another interpreter.
  * Returns the second's answer; the first must have succeeded, the third succeeded or came back, and
  * afterwards everything works in time.
@@ -52,8 +65,8 @@ static struct answer *misbehave(struct fixture *fixture, struct pool_code *code)
         assert_succeeded(third);
     }
     for (int i = 0; i < 2; i++) {
-        assert_succeeded(fixture_run(fixture, code, 4));
-        assert_succeeded(fixture_run(fixture, good, 5));
+        assert_succeeded(run_again(fixture, code, 4));
+        assert_succeeded(run_again(fixture, good, 5));
     }
     fixture_wait_free(fixture, 2);
     assert_true(clock_mono_us() - over_us < HEALTHY_US + STARTS * start_us);
@@ -351,9 +364,11 @@ static void garbage_on_the_connection_kills_the_interpreter(void **state)
     for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
         char body[1024];
         struct fixture *fixture = fixture_new(2, NULL);
+        /* The answer before it leaves within 1 ms: then it is not behind the garbage. */
         snprintf(
             body, sizeof(body),
             SCRIPT(
+                "    time.sleep(0.05)\n"
                 "    for fd in os.listdir('/proc/self/fd'):\n"
                 "        try:\n"
                 "            if os.readlink('/proc/self/fd/' + fd).startswith('socket:'): os.write(int(fd), %s)\n"
