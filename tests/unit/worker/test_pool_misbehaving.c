@@ -14,7 +14,7 @@
 #include "common/clock.h"
 
 #define HEALTHY_US (2 * SECOND_US)
-#define STARTS 4 /* of interpreters that a busy machine is given besides */
+#define STARTS 8 /* of interpreters: so long, where that is more, because the machine is busy */
 #define TIME_LIMIT_US (SECOND_US / 2)
 
 /* Value 2 misbehaves by `body`; everything else returns its value. */
@@ -25,19 +25,6 @@
     "def m(event):\n"                                                                              \
     "    print('value', event.value)\n"                                                            \
     "    if event.value != 2: return event.value\n" body
-
-/*
- * As the worker does with what comes back: an interpreter may be found unusable, and ended, just
- * when it was given this.
- */
-static struct answer *run_again(struct fixture *fixture, struct pool_code *code, double value)
-{
-    struct answer *answer = fixture_run(fixture, code, value);
-    for (int i = 0; i < 2 && answer->returned; i++) {
-        answer = fixture_run(fixture, code, value);
-    }
-    return answer;
-}
 
 /*
  * Run a batch of three whose second misbehaves, beside a well-behaved one on another interpreter.
@@ -65,11 +52,12 @@ static struct answer *misbehave(struct fixture *fixture, struct pool_code *code)
         assert_succeeded(third);
     }
     for (int i = 0; i < 2; i++) {
-        assert_succeeded(run_again(fixture, code, 4));
-        assert_succeeded(run_again(fixture, good, 5));
+        assert_succeeded(fixture_run(fixture, code, 4));
+        assert_succeeded(fixture_run(fixture, good, 5));
     }
     fixture_wait_free(fixture, 2);
-    assert_true(clock_mono_us() - over_us < HEALTHY_US + STARTS * start_us);
+    int64_t limit_us = STARTS * start_us > HEALTHY_US ? STARTS * start_us : HEALTHY_US;
+    assert_true(clock_mono_us() - over_us < limit_us);
     assert_false(answer->returned);
     assert_int_equal(answer->started_calls, 1);
     return answer;
