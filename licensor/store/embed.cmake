@@ -1,5 +1,11 @@
-# Write engenho.lua into a C array: cmake -DINPUT=engenho.lua -DOUTPUT=library.c -P embed.cmake
-file(READ ${INPUT} hex HEX)
+# Join the functions of Redis, in the order of their names, into a C array: cmake -DFOLDER=functions -DOUTPUT=library.c -P embed.cmake
+file(GLOB parts ${FOLDER}/*.lua)
+list(SORT parts)
+set(hex "")
+foreach(part ${parts})
+  file(READ ${part} text HEX)
+  string(APPEND hex "${text}")
+endforeach()
 string(LENGTH "${hex}" digits)
 math(EXPR bytes "${digits} / 2")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," body "${hex}")

@@ -1,5 +1,6 @@
 /*
- * engenho.lua, put into the program when it is built.
+ * The functions of Redis (functions/, joined in the order of their names), put into the program
+ * when it is built.
  */
 #ifndef ENGENHO_LICENSOR_STORE_LIBRARY_H
 #define ENGENHO_LICENSOR_STORE_LIBRARY_H

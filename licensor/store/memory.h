@@ -1,6 +1,6 @@
 /*
  * The store of keys and seats in memory: the rules of SEATS as a pure state machine. Core of the
- * licensor: no clock (it is given `now`), no randomness, no I/O. What Redis runs as engenho.lua
+ * licensor: no clock (it is given `now`), no randomness, no I/O. What Redis runs, in functions/,
  * must answer the same, operation by operation (tests/sim/licensor); unit tests and the simulation
  * run on this one.
  *

@@ -1,6 +1,6 @@
 /*
  * The store of keys and seats in Redis. Edge: hiredis on libevent; nothing of the rules is here,
- * they are engenho.lua.
+ * they are the functions of functions/.
  *
  * It keeps two connections: one for transitions, one subscribed to what other licensors hand to
  * waiting requests. On every (re)connect it checks that the server is safe, loads the function

@@ -1,5 +1,5 @@
 /*
- * Replies of engenho.lua: [op, now, word, handed, ...].
+ * Replies of the functions of Redis: [op, now, word, handed, ...].
  */
 #include "licensor/store/reply.h"
 
@@ -488,7 +488,7 @@ static void read_flat_refused(struct reader *r, struct store_answer *answer)
     }
 }
 
-/* As `say` in engenho.lua numbers them. */
+/* As `say` in functions/60-batch.lua numbers them. */
 static void read_flat_rest(struct reader *r, int64_t word, struct store_answer *answer)
 {
     switch (word) {

@@ -12,7 +12,7 @@
 
 /*
  * Read the reply of one FCALL. Release *ret_answer with store_answer_release, also after an error.
- * Returns 0, or -EPROTO when it is not what engenho.lua answers.
+ * Returns 0, or -EPROTO when it is not what its functions answer.
  */
 MUST_CHECK int reply_read(const redisReply *reply, struct store_answer *ret_answer);
 
@@ -23,7 +23,7 @@ struct reply_batch {
     int64_t now_ms;
 };
 
-/* Returns 0, or -EPROTO when it is not what engenho.lua answers. */
+/* Returns 0, or -EPROTO when it is not what its functions answer. */
 MUST_CHECK int reply_batch_open(const redisReply *reply, struct reply_batch *ret_batch);
 /*
  * Read the answer of the next request of the batch. Release *ret_answer with store_answer_release,

@@ -19,7 +19,7 @@ from tests.harness.process import BIN, TOP
 from tests.harness.redis import Redis
 from tests.integration.licensors import Clock
 
-LIBRARY = TOP / "licensor/store/engenho.lua"
+FUNCTIONS = TOP / "licensor/store/functions"
 SIMULATION = BIN.parent / "tests/sim_licensor_redis"
 SEEDS = (1, 2, 3)
 
@@ -87,7 +87,7 @@ def simulate(directory: pathlib.Path, library: str, seed: int, operations: int) 
 
 def caught(mutation: Mutation, operations: int) -> str:
     """How it was seen, with the seed; empty when it was not."""
-    text = LIBRARY.read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(FUNCTIONS.glob("*.lua")))
     assert text.count(mutation.before) >= 1, f"the library has no such place any more: {mutation.before}"
     with tempfile.TemporaryDirectory(prefix="engenho-mutation-") as directory:
         for seed in SEEDS:

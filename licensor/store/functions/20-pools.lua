@@ -1,0 +1,281 @@
+-- Pools -------------------------------------------------------------------------------------------------------------
+
+-- A pool's limit is its cap, or packed: cap, whether productions share a seat, and agent, seats, ... that are reserved.
+local function read_limit(p, limit)
+    p.licensed, p.cap = limit and true or false, 0
+    if not limit then
+        return
+    end
+    p.cap = tonumber(limit)
+    if not p.cap then
+        local parts = {values(limit)}
+        p.cap, p.shared = parts[1], parts[2] == 1
+        for i = 3, #parts, 2 do
+            p.reserve = p.reserve or {}
+            p.reserve[parts[i]] = parts[i + 1]
+        end
+    end
+end
+
+-- A pool as it is now: the dead of its queue are gone.
+local function make_pool(c, name, state, at, limit)
+    local p = {name = name, T = c.T .. name .. ':', packed = '\1' .. pack(name), fresh = 0, reused = 0, top = 0, queue = {}, head = 1, fetched = 0, lives = {}, freed = {},
+        unqueued = {}, standing = {}, stood = 0,
+        stands = {}, unstood = {}, left = {}}
+    read_limit(p, limit)
+    p.used_was, p.seq_was, p.stat = tonumber(state[at] or 0), tonumber(state[at + 1] or 0), state[at + 2]
+    p.dead = call('ZCOUNT', p.T .. 'q', '-inf', c.now)
+    p.used, p.seq = p.used_was - p.dead, p.seq_was
+    p.in_redis = call('ZCARD', p.T .. 'q') - p.dead
+    p.queued = p.in_redis
+    p.line_in_redis = call('ZCARD', p.T .. 'line')
+    p.line = p.line_in_redis
+    c.pools[name] = p
+    return p
+end
+
+-- Read the counter, the limits and these pools.
+local function load(c, names)
+    local keys, fields = {c.T .. 'op'}, {'productions', 'recover', 'epoch', 'memo'}
+    for _, name in ipairs(names) do
+        local base, n = c.T .. name, #keys
+        keys[n + 1], keys[n + 2], keys[n + 3] = base .. ':used', base .. ':seq', base .. ':stat'
+        fields[#fields + 1] = 'pool:' .. name
+    end
+    local state, limits = call('MGET', spread(keys)), call('HMGET', c.T .. 'limits', spread(fields))
+    c.op = c.op or tonumber(state[1] or 0)
+    c.op_was = c.op_was or c.op
+    c.productions, c.recovering = tonumber(limits[1] or 0), tonumber(limits[2] or 0) > c.now
+    c.epoch, c.memo = limits[3] or '0', tonumber(limits[4] or 0)
+    for i, name in ipairs(names) do
+        make_pool(c, name, state, 3 * i - 1, limits[4 + i])
+    end
+end
+
+local function pool_of(c, name)
+    if not c.pools[name] then
+        load(c, {name})
+    end
+    return c.pools[name]
+end
+
+-- Every pool that the licence ever had, by name, so that every licensor and the model go in one order.
+local function all_pools(c)
+    if not c.names then
+        c.names = call('SMEMBERS', c.T .. 'pools')
+        table.sort(c.names)
+        local missing = {}
+        for _, name in ipairs(c.names) do
+            if not c.pools[name] then
+                missing[#missing + 1] = name
+            end
+        end
+        if #missing > 0 then
+            load(c, missing)
+        end
+    end
+    return c.names
+end
+
+local function begin_with_all(keys)
+    local c = begin(keys)
+    load(c, {})
+    all_pools(c)
+    return c
+end
+
+-- The queue is what Redis has, read from its head as far as it is needed, and a heap of what was freed within this call:
+-- `lives` and `freed`, soonest to die first, then by number.
+
+local function push(p, number, life_end)
+    local lives, freed, at = p.lives, p.freed, #p.lives + 1
+    while at > 1 do
+        local up = floor(at / 2)
+        if life_end > lives[up] or (life_end == lives[up] and number > freed[up]) then
+            break
+        end
+        lives[at], freed[at] = lives[up], freed[up]
+        at = up
+    end
+    lives[at], freed[at] = life_end, number
+end
+
+local function pop(p)
+    local lives, freed, count = p.lives, p.freed, #p.lives
+    local number, life_end, last_life, last = freed[1], lives[1], lives[count], freed[count]
+    lives[count], freed[count] = nil, nil
+    count = count - 1
+    local at = 1
+    while 2 * at <= count do
+        local down = 2 * at
+        if down < count and (lives[down + 1] < lives[down] or (lives[down + 1] == lives[down] and freed[down + 1] < freed[down])) then
+            down = down + 1
+        end
+        if last_life < lives[down] or (last_life == lives[down] and last < freed[down]) then
+            break
+        end
+        lives[at], freed[at] = lives[down], freed[down]
+        at = down
+    end
+    if count > 0 then
+        lives[at], freed[at] = last_life, last
+    end
+    return number, life_end
+end
+
+local function enqueue(p, number, life_end)
+    p.queued = p.queued + 1
+    push(p, number, life_end)
+end
+
+-- Number and end of life of the queue's head, which is not empty; and whether Redis has it.
+local function dequeue(c, p)
+    p.queued = p.queued - 1
+    if p.head > #p.queue and p.fetched < p.in_redis then
+        local from = p.dead + p.fetched
+        p.queue, p.head = call('ZRANGE', p.T .. 'q', from, from + c.chunk - 1, 'WITHSCORES'), 1
+        p.fetched = p.fetched + #p.queue / 2
+    end
+    local member = p.queue[p.head]
+    if member then
+        local number, life_end = member - QUEUED, tonumber(p.queue[p.head + 1])
+        local sooner = p.lives[1]
+        if not sooner or life_end < sooner or (life_end == sooner and number < p.freed[1]) then
+            p.head = p.head + 2
+            p.unqueued[#p.unqueued + 1] = member
+            return number, life_end, true
+        end
+    end
+    local number, life_end = pop(p)
+    return number, life_end, false
+end
+
+local function agents_of(p)
+    if not p.agents then
+        p.agents = {}
+        local all = call('HGETALL', p.T .. 'agents')
+        for i = 1, #all, 2 do
+            p.agents[all[i]] = tonumber(all[i + 1])
+        end
+    end
+    return p.agents
+end
+
+local function busy_by(p, agent, by)
+    if p.reserve then
+        local agents = agents_of(p)
+        agents[agent] = (agents[agent] or 0) + by
+        p.agents_changed = p.agents_changed or {}
+        p.agents_changed[agent] = true
+    end
+end
+
+-- Whether somebody of this agent may take a seat: what is free is more than what others have reserved and do not use.
+local function has_room(p, agent)
+    local free = p.cap - p.used + p.queued
+    if free <= 0 or not p.reserve then
+        return free > 0
+    end
+    local agents, kept = agents_of(p), 0
+    for other, seats in pairs(p.reserve) do
+        if other ~= agent then
+            kept = kept + max(0, seats - (agents[other] or 0))
+        end
+    end
+    return free > kept
+end
+
+-- A seat of the pool: number, end of life, 1 when re-used. Nothing when it is full.
+local function take(c, p, agent, reuse_ms)
+    local reserves = p.reserve
+    if p.used - p.queued >= p.cap or (reserves and not has_room(p, agent)) then
+        return nil
+    end
+    while p.queued > 0 do
+        local number, life_end, in_redis = dequeue(c, p)
+        if not in_redis or call('PTTL', p.T .. 'life:' .. number) > 0 then
+            if reserves then
+                busy_by(p, agent, 1)
+            end
+            return number, life_end, 1
+        end
+        p.used = p.used - 1
+    end
+    p.used, p.seq = p.used + 1, p.seq + 1
+    local life_end = c.now + reuse_ms
+    c.lives[#c.lives + 1] = {p.T .. 'life:' .. p.seq, life_end}
+    if reserves then
+        busy_by(p, agent, 1)
+    end
+    return p.seq, life_end, 0
+end
+
+-- Give a seat back. Queued when its life lasts and `may_queue`. Returns the life left in ms, 0: gone.
+local function give(c, p, agent, seat, may_queue)
+    busy_by(p, agent, -1)
+    local life_left = seat[LIFE_END] - c.now
+    if may_queue and life_left > 0 then
+        enqueue(p, seat[NUMBER], seat[LIFE_END])
+        return life_left
+    end
+    p.used = p.used - 1
+    if life_left > 0 then
+        c.deaths[#c.deaths + 1] = p.T .. 'life:' .. seat[NUMBER]
+    end
+    return 0
+end
+
+-- Statistics --------------------------------------------------------------------------------------------------------
+
+local function stat_of(p)
+    if not p.s then
+        p.s = p.stat and {values(p.stat)} or {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    end
+    return p.s
+end
+
+-- The minute's counters, open from now on.
+local function minute_of(c, p)
+    local s = stat_of(p)
+    p.counted = true
+    if s[OPENED] == 0 then
+        s[OPENED], s[PEAK] = c.now, p.used - p.queued
+    end
+    return s
+end
+
+local function count(c, p, what, by)
+    local s = minute_of(c, p)
+    s[what] = s[what] + by
+    if what < REFUSED then
+        s[what + ALL] = s[what + ALL] + by
+    elseif what <= REFUSED_LINE then
+        s[REFUSED_ALL] = s[REFUSED_ALL] + by
+    end
+end
+
+local function peak(c, p, busy)
+    local s = minute_of(c, p)
+    s[PEAK] = max(s[PEAK], busy)
+    s[PEAK_ALL] = max(s[PEAK_ALL], busy)
+end
+
+-- Records -----------------------------------------------------------------------------------------------------------
+
+local function encode(t)
+    if t[KIND] ~= 'r' then
+        return pack(spread(t))
+    end
+    return '\1' .. pack(t[POOL], t[USE], t[PRODUCTION], t[REQUESTED], t[USER])
+        .. fixed(SEAT, t[REUSED], t[ENDED], t[SHARED], t[OTHERS], t[SINCE], t[LIFE_END], t[USED], t[CAP], t[NUMBER], t[TOKEN])
+end
+
+local function decode(text, from)
+    if string.byte(text, from) ~= 1 then
+        return {values(text)}
+    end
+    local reused, ended, shared, others, since, life_end, used, cap, number, token = unfixed(SEAT, text, #text - SEAT_BYTES + 1)
+    local _, pool, use, production, requested, user = some_values(text, 5, from)
+    return {'r', pool, number, token, use, production, requested, since, life_end, reused, user, others, ended, used, cap, shared}
+end
+

@@ -1,0 +1,202 @@
+-- Sessions as tables ------------------------------------------------------------------------------------------------
+
+local function make_member(c, id, fields, got)
+    local f = {}
+    for i, field in ipairs(fields) do
+        f[field] = got[i]
+    end
+    local m = {id = id, key = c.T .. 'w:' .. id, f = f, things = {}, set = {}, unset = {}, changed = {}}
+    m.agent, m.waits, m.prod = f['is agent'], tonumber(f['is waits'] or 0), tonumber(f['is prod'] or 0)
+    m.top = tonumber(f['is top'] or 0)
+    m.waits_was, m.prod_was, m.top_was = m.waits, m.prod, m.top
+    c.members[id] = m
+    return m
+end
+
+local IS = {'is agent', 'is waits', 'is prod', 'is top'}
+
+-- `m.agent` is false when there is no such session.
+local function member_of(c, id)
+    return c.members[id] or make_member(c, id, IS, call('HMGET', c.T .. 'w:' .. id, spread(IS)))
+end
+
+local function field(m, name)
+    local value = m.f[name]
+    if value == nil then
+        value = call('HGET', m.key, name)
+        m.f[name] = value
+    end
+    return value
+end
+
+local function put(m, name, value)
+    m.f[name], m.set[name] = value, value
+    m.unset[name] = nil
+end
+
+local function drop(m, name)
+    m.f[name] = false
+    m.set[name], m.changed[name] = nil, nil
+    m.unset[name] = true
+end
+
+-- The record of a request, or false.
+local function thing(m, request)
+    local t = m.things[request]
+    if not t then
+        local packed = field(m, request)
+        t = packed and decode(packed, 1)
+        m.things[request] = t
+    end
+    return t
+end
+
+-- The record is new, or other than before: it is written at the end.
+local function keep(m, request, t)
+    m.things[request], m.f[request], m.changed[request] = t, true, true
+    m.set[request], m.unset[request] = nil, nil
+end
+
+local function forget(m, request)
+    m.things[request] = false
+    drop(m, request)
+end
+
+-- Every request of a session, by its id, so that every licensor does the same: request, record.
+local function things_of(m)
+    if not m.all then
+        m.all = true
+        local all = call('HGETALL', m.key)
+        for i = 1, #all, 2 do
+            if m.f[all[i]] == nil then
+                m.f[all[i]] = all[i + 1]
+            end
+        end
+    end
+    local requests = {}
+    for name, value in pairs(m.f) do
+        if value and not string.find(name, ' ', 1, true) then
+            requests[#requests + 1] = name
+        end
+    end
+    table.sort(requests)
+    local things = {}
+    for i, request in ipairs(requests) do
+        things[i] = {request, thing(m, request)}
+    end
+    return things
+end
+
+-- Writing -----------------------------------------------------------------------------------------------------------
+
+-- A command with a list after its key, some at a time: Lua passes 8,000 arguments at most.
+local function call_with(list, command, key)
+    for from = 1, #list, ARGUMENTS do
+        if key then
+            call(command, key, spread(list, from, min(from + ARGUMENTS - 1, #list)))
+        else
+            call(command, spread(list, from, min(from + ARGUMENTS - 1, #list)))
+        end
+    end
+end
+
+local function write_pool(c, p, mset)
+    if p.fresh + p.reused > 0 then
+        count(c, p, GRANTED, p.fresh)
+        count(c, p, REUSED_N, p.reused)
+        peak(c, p, p.top)
+    end
+    local q, line = p.T .. 'q', p.T .. 'line'
+    if p.used ~= p.used_was then
+        mset[#mset + 1], mset[#mset + 2] = p.T .. 'used', p.used
+    end
+    if p.seq ~= p.seq_was then
+        mset[#mset + 1], mset[#mset + 2] = p.T .. 'seq', p.seq
+    end
+    if p.counted then
+        mset[#mset + 1], mset[#mset + 2] = p.T .. 'stat', pack(spread(p.s))
+    end
+    if p.dead > 0 then
+        call('ZREMRANGEBYSCORE', q, '-inf', c.now)
+    end
+    call_with(p.unqueued, 'ZREM', q)
+    local freed = {}
+    for i, number in ipairs(p.freed) do
+        freed[2 * i - 1], freed[2 * i] = p.lives[i], number + QUEUED
+    end
+    call_with(freed, 'ZADD', q)
+    call_with(p.left, 'ZREM', line)
+    for _, stand in ipairs(p.stands) do
+        if stand then
+            call('ZADD', line, stand[2], stand[1])
+        end
+    end
+    for agent in pairs(p.agents_changed or {}) do
+        call('HSET', p.T .. 'agents', agent, p.agents[agent])
+    end
+end
+
+local function write_member(m)
+    if m.gone then
+        call('DEL', m.key)
+        return
+    end
+    if m.waits ~= m.waits_was then
+        m.set['is waits'] = m.waits
+    end
+    if m.prod ~= m.prod_was then
+        m.set['is prod'] = m.prod
+    end
+    if m.top ~= m.top_was and m.agent then
+        m.set['is top'] = m.top
+    end
+    local set, n = {}, 0
+    for request in pairs(m.changed) do
+        set[n + 1], set[n + 2] = request, encode(m.things[request])
+        n = n + 2
+    end
+    for name, value in pairs(m.set) do
+        set[n + 1], set[n + 2] = name, value
+        n = n + 2
+    end
+    call_with(set, 'HSET', m.key)
+    local unset = {}
+    for name in pairs(m.unset) do
+        unset[#unset + 1] = name
+    end
+    call_with(unset, 'HDEL', m.key)
+end
+
+-- The only place that writes, but for what comes before everything is read: recover(), shift().
+local function finish(c)
+    local mset = {}
+    if c.op ~= c.op_was then
+        mset[1], mset[2] = c.T .. 'op', c.op
+    end
+    for _, p in pairs(c.pools) do
+        write_pool(c, p, mset)
+    end
+    if #mset > 0 then
+        call('MSET', spread(mset))
+    end
+    for _, life in ipairs(c.lives) do
+        call('SET', life[1], 1, 'PXAT', life[2])
+    end
+    call_with(c.deaths, 'DEL')
+    for _, m in pairs(c.members) do
+        write_member(m)
+    end
+    call_with(c.memo_list, 'HSET', c.T .. 'memo:' .. c.memo)
+    for _, write in ipairs(c.writes) do
+        call(spread(write))
+    end
+    for _, said in ipairs(c.said) do
+        call('PUBLISH', c.T .. said[1], said[2])
+    end
+end
+
+local function answer(c, op, word, ...)
+    finish(c)
+    return {op or c.op, c.now, word, c.handed, ...}
+end
+

@@ -1,0 +1,436 @@
+-- Acquires and releases, many to a call -----------------------------------------------------------------------------
+
+local SAY_GRANTED, SAY_WAITING, SAY_RELEASED, SAY_REFUSED = 1, 2, 3, 4
+
+-- The answers of a batch are one flat array: now; then for each op, word, number of grants handed over, ten values for
+-- each of them, and what the word brings.
+local function say(c, op, word)
+    local out, n, handed = c.out, c.n, c.handed
+    out[n + 1], out[n + 2], out[n + 3] = op, word, #handed
+    n = n + 3
+    if #handed > 0 then
+        for _, grant in ipairs(handed) do
+            for i = 1, 10 do
+                out[n + i] = grant[i]
+            end
+            n = n + 10
+        end
+        c.handed = {}
+    end
+    c.n = n
+    return out, n
+end
+
+local function say_granted(c, g)
+    local out, n = say(c, c.op, SAY_GRANTED)
+    out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5], out[n + 6], out[n + 7], out[n + 8] =
+        g[3], g[4], g[5], g[6], g[7], g[8], g[9], g[10]
+    c.n = n + 8
+end
+
+local function say_waiting(c, ahead)
+    local out, n = say(c, c.op, SAY_WAITING)
+    out[n + 1] = ahead
+    c.n = n + 1
+end
+
+local function say_released(c, op, life_left, pool, held)
+    local out, n = say(c, op, SAY_RELEASED)
+    out[n + 1], out[n + 2], out[n + 3] = life_left, pool, held
+    c.n = n + 3
+end
+
+-- `full` is pool, in use, limit, ...
+local function say_refused(c, reason, full)
+    local out, n = say(c, c.op, SAY_REFUSED)
+    out[n + 1], out[n + 2] = reason, #full
+    for i, value in ipairs(full) do
+        out[n + 2 + i] = value
+    end
+    c.n = n + 2 + #full
+end
+
+local NOTHING = {}
+
+-- The answer that this request already got, or nothing.
+local function memo_of(c, request)
+    local packed = c.memos[request]
+    if not packed then
+        packed = c.got[request]
+        if packed == nil then
+            packed = call('HGET', c.T .. 'memo:' .. c.memo, request) or call('HGET', c.T .. 'memo:' .. c.memo - 1, request)
+            c.got[request] = packed
+        end
+        if not packed then
+            return nil
+        end
+    end
+    local memo
+    if string.byte(packed) == 2 then
+        local _, waived, dies, left, held, session, seat = unfixed(GIVEN, packed)
+        memo = {session, dies, 'g', waived, left, held, decode(packed, seat)}
+    else
+        memo = {values(packed)}
+    end
+    return c.now <= memo[M_DIES] and memo or nil
+end
+
+local function remember(c, request, memo)
+    local list, n = c.memo_list, c.memo_count
+    c.memos[request], list[n + 1], list[n + 2] = memo, request, memo
+    c.memo_count = n + 2
+end
+
+local function remember_given(c, m, request, seat, waived, life_left, held)
+    remember(c, request, fixed(GIVEN, 2, waived, c.now + c.memo_ms, life_left, held, m.id) .. seat)
+end
+
+-- The request again: it gets the answer that it got. Returns whether there was one.
+local function repeated(c, m, request)
+    local t = thing(m, request)
+    if t then
+        if t[KIND] == 'r' then
+            say_granted(c, grant_of(c, m, request, t, 0))
+        elseif t[KIND] == 'x' then
+            say_granted(c, grant_of(c, m, request, thing(m, t[BASE]), 1))
+        else
+            say_waiting(c, rank_of(pool_of(c, t[L_POOLS]), m.id .. ' ' .. request))
+        end
+        return true
+    end
+    local memo = memo_of(c, request)
+    if not memo then
+        return false
+    end
+    if memo[M_SESSION] ~= m.id then
+        say_refused(c, 'bad_request', NOTHING)
+    elseif memo[M_WORD] == 'g' then
+        say_granted(c, grant_of(c, m, request, memo[M_SEAT], memo[M_WAIVED]))
+    else
+        say_refused(c, memo[M_WORD], {spread(memo, M_FULL)})
+    end
+    return true
+end
+
+local function refuse(c, m, request, ask, reason, full)
+    next_op(c)
+    if REFUSAL[reason] then
+        count(c, pool_of(c, ask.pools[1]), REFUSAL[reason], 1)
+    end
+    remember(c, request, pack(m.id, c.now + c.memo_ms, reason, c.now, ask.pools[1], spread(full)))
+    say_refused(c, reason, full)
+end
+
+local function stand_in_line(c, m, request, ask, production, user)
+    local op = next_op(c)
+    local ahead = pool_of(c, ask.pools[1]).line
+    for _, name in ipairs(ask.pools) do
+        local p = pool_of(c, name)
+        if p.line == 0 then
+            c.said[#c.said + 1] = {'waited', name}
+        end
+        p.line = p.line + 1
+        p.stands[#p.stands + 1] = {m.id .. ' ' .. request, op}
+    end
+    keep(m, request, {'l', ask.use, production, user, c.reuse_ms, c.now, spread(ask.pools)})
+    m.waits = m.waits + 1
+    say_waiting(c, ahead)
+end
+
+-- Waived, or a seat of the first pool of the chain that has one. Returns the grant; or nothing, why, and what is full.
+local function try(c, m, request, ask, production, user)
+    for _, name in ipairs(ask.pools) do
+        hand_over(c, c.pools[name])
+    end
+    if ask.use == 'held' then
+        local base = field(m, 'h ' .. production)
+        if base then
+            return waive(c, m, request, base, production)
+        end
+        if m.prod >= c.productions then
+            return nil, 'edition_limit', {'', m.prod, c.productions}
+        end
+    end
+    local full = {}
+    for _, name in ipairs(ask.pools) do
+        local p = c.pools[name]
+        local base = p.shared and ask.use == 'held' and field(m, 'p ' .. name)
+        if base then
+            return waive(c, m, request, base, production)
+        end
+        local number, life_end, reused = take(c, p, m.agent, c.reuse_ms)
+        if number then
+            return grant_seat(c, m, request, {ask.use, production, user, ask.pools[1]}, p, number, life_end, reused)
+        end
+        full[#full + 1], full[#full + 2], full[#full + 3] = name, p.used - p.queued, p.cap
+    end
+    return nil, 'pool_limit', full
+end
+
+local function acquire_any(c, m, request, ask, packed)
+    local _, production, _, user = values(packed)
+    if not m.agent then
+        return say_refused(c, 'unknown_session', NOTHING)
+    end
+    if repeated(c, m, request) then
+        return
+    end
+    local first = ask.pools[1]
+    if ask.use == 'notified' then
+        if not ask.unknown then
+            count(c, c.pools[first], NOTIFIED, 1)
+        end
+        next_op(c)
+        return say_granted(c, {m.id, request, 0, first, first, 0, 0, 0, 0, 0})
+    end
+    if ask.unknown then
+        return refuse(c, m, request, ask, 'unknown_pool', {ask.unknown, 0, 0})
+    end
+    local reason, full
+    if c.recovering then
+        if not ask.wait then
+            return say_refused(c, 'recovering', NOTHING)
+        end
+    else
+        local grant
+        grant, reason, full = try(c, m, request, ask, production, user)
+        if grant then
+            return say_granted(c, grant)
+        end
+    end
+    if not ask.wait then
+        return refuse(c, m, request, ask, reason, full)
+    end
+    for _, name in ipairs(ask.pools) do
+        if c.pools[name].line >= c.line_max then
+            return refuse(c, m, request, ask, 'line_full', {first, c.line_max, c.line_max})
+        end
+    end
+    stand_in_line(c, m, request, ask, production, user)
+end
+
+-- An acquire that nothing is in the way of: a request that nobody has heard of, a pool without line and reservations. The
+-- same as acquire_any, in as few steps as there are; what is out of the ordinary is left to that.
+local function acquire(c, m, request, number, ask, hold, packed)
+    local p, f = ask.plain, m.f
+    local known = number <= m.top
+    if not known then
+        m.top = number
+    end
+    if not p or p.line > 0 or p.used - p.queued >= p.cap or not m.agent or f[request] ~= false
+        or (known and (c.got[request] or c.memos[request]))
+        or (hold ~= '' and (f[hold] ~= false or m.prod >= c.productions)) then
+        return acquire_any(c, m, request, ask, packed)
+    end
+    local now, seat, life_end, reused = c.now, take(c, p, m.agent, c.reuse_ms)
+    local op, busy = c.op + 1, p.used - p.queued
+    c.op = op
+    local record = p.packed .. packed .. fixed(SEAT, reused, 0, 0, 0, now, life_end, p.used, p.cap, seat, op)
+    f[request], m.set[request], m.unset[request] = record, record, nil
+    if hold ~= '' then
+        f[hold], m.set[hold], m.unset[hold] = request, request, nil
+        m.prod = m.prod + 1
+    end
+    if reused == 1 then
+        p.reused = p.reused + 1
+    else
+        p.fresh = p.fresh + 1
+    end
+    if busy > p.top then
+        p.top = busy
+    end
+    local out, n, name = c.out, c.n, p.name
+    out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5], out[n + 6], out[n + 7], out[n + 8], out[n + 9], out[n + 10], out[n + 11] =
+        op, SAY_GRANTED, 0, op, name, name, seat, reused, 0, 0, life_end - now
+    c.n = n + 11
+end
+
+-- A request that is not there: answered before, or stale.
+local function release_unknown(c, m, request, token)
+    local memo = memo_of(c, request)
+    if memo and memo[M_SESSION] == m.id and memo[M_WORD] == 'g' and memo[M_SEAT][TOKEN] == token then
+        say_released(c, c.op, memo[M_LEFT], memo[M_SEAT][POOL], memo[M_HELD])
+    else
+        say_refused(c, 'stale', NOTHING)
+    end
+end
+
+-- The seat has nobody left: it goes back. Returns the number of the transition and the life left.
+local function seat_over(c, m, base, seat)
+    local life_left = end_seat(c, m, base, seat, true)
+    local op = next_op(c)
+    hand_over(c, pool_of(c, seat[POOL]))
+    if seat[USE] == 'held' and m.waits > 0 then
+        hand_over_all(c)
+    end
+    return op, life_left
+end
+
+local function release_any(c, m, request, token)
+    local t = m.agent and thing(m, request)
+    if t and t[KIND] == 'l' then
+        leave_line(c, m, request, t)
+        return say_released(c, next_op(c), 0, '', 0)
+    end
+    local is_own = t and t[KIND] == 'r'
+    local base = is_own and request or t and t[BASE]
+    local seat = base and thing(m, base)
+    if not seat or seat[TOKEN] ~= token or (is_own and seat[ENDED] == 1) then
+        return release_unknown(c, m, request, token)
+    end
+    local packed = encode(seat)
+    if is_own then
+        seat[ENDED] = 1
+        production_ends(m, seat, seat[PRODUCTION])
+    else
+        seat[OTHERS] = seat[OTHERS] - 1
+        forget(m, request)
+        production_ends(m, seat, t[WAIVED_PRODUCTION])
+    end
+    local op, life_left = nil, 0
+    if seat[ENDED] == 1 and seat[OTHERS] == 0 then
+        op, life_left = seat_over(c, m, base, seat)
+    else
+        keep(m, base, seat)
+        op = next_op(c)
+    end
+    local held = max(c.now - seat[SINCE], 0)
+    remember_given(c, m, request, packed, is_own and 0 or 1, life_left, held)
+    say_released(c, op, life_left, seat[POOL], held)
+end
+
+-- A release that nobody waits for, of a seat that nobody else is on. The same as release_any, in as few steps as there are.
+local function release(c, m, request, token)
+    local f = m.f
+    local record = f[request]
+    if type(record) ~= 'string' or string.byte(record) ~= 1 or m.waits > 0 then
+        return release_any(c, m, request, token)
+    end
+    local _, ended, shared, others, since, life_end, _, _, number, its = unfixed(SEAT, record, #record - SEAT_BYTES + 1)
+    local _, name, use, production = some_values(record, 3, 1)
+    local p = pool_of(c, name)
+    if its ~= token or ended + shared + others > 0 or p.line > 0 or p.reserve or not m.agent then
+        return release_any(c, m, request, token)
+    end
+    f[request], m.set[request], m.unset[request], m.things[request] = false, nil, true, nil
+    if use == 'held' then
+        local hold = 'h ' .. production
+        f[hold], m.set[hold], m.unset[hold] = false, nil, true
+        m.prod = m.prod - 1
+    end
+    local now = c.now
+    local life_left, held, op = life_end - now, now - since, c.op + 1
+    if held < 0 then
+        held = 0 -- the clock stepped back
+    end
+    c.op = op
+    if life_left > 0 then
+        p.queued = p.queued + 1
+        push(p, number, life_end)
+    else
+        life_left = 0
+        p.used = p.used - 1
+    end
+    remember_given(c, m, request, record, 0, life_left, held)
+    local out, n = c.out, c.n
+    out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5], out[n + 6] = op, SAY_RELEASED, 0, life_left, name, held
+    c.n = n + 6
+end
+
+-- Read what all these requests need of their sessions, one call for each session; and whether those were answered before
+-- whose number the session may have sent before.
+local function read_members(c, ops, first)
+    local wanted, counts, i, acquires = {}, {}, first, 0
+    while ops[i] do
+        local session = ops[i + 1]
+        local fields, n = wanted[session], counts[session]
+        if not fields then
+            fields, n = {'is agent', 'is waits', 'is prod', 'is top'}, 4
+            wanted[session] = fields
+        end
+        n = n + 1
+        fields[n] = ops[i + 2]
+        if ops[i] == 0 then
+            i = i + 4
+        else
+            if ops[i + 4] ~= '' then
+                n = n + 1
+                fields[n] = ops[i + 4]
+            end
+            acquires = acquires + 1
+            i = i + 6
+        end
+        counts[session] = n
+    end
+    for session, fields in pairs(wanted) do
+        make_member(c, session, fields, call('HMGET', c.T .. 'w:' .. session, spread(fields)))
+    end
+    c.chunk = acquires + 1 -- as many of the queue as may be taken
+    local asked, tops, n = {}, {}, 0
+    i = first
+    while ops[i] do
+        if ops[i] == 0 then
+            i = i + 4
+        else
+            local session, number = ops[i + 1], ops[i + 3]
+            local m = c.members[session]
+            if m.agent and number > (tops[session] or m.top) then
+                tops[session] = number
+                c.got[ops[i + 2]] = false
+            else
+                n = n + 1
+                asked[n] = ops[i + 2]
+            end
+            i = i + 6
+        end
+    end
+    if n > 0 then
+        local now = call('HMGET', c.T .. 'memo:' .. c.memo, spread(asked))
+        local before = call('HMGET', c.T .. 'memo:' .. c.memo - 1, spread(asked))
+        for at, request in ipairs(asked) do
+            c.got[request] = now[at] or before[at]
+        end
+    end
+end
+
+-- ARGV: packed, an array: reuse, memo, line-max, number of asks; each ask: use, wait, number of pools, pools; then an acquire
+-- is: number of its ask, session, request, its number in the session (0: none), "h <production>" when it is held, and packed use, production, first pool and user; and a release: 0, session, request, token.
+local function batch(keys, args)
+    local c = begin(keys)
+    local ops = values(args[1])
+    c.reuse_ms, c.memo_ms, c.line_max, c.asks, c.out, c.n = ops[1], ops[2], ops[3], {}, {c.now}, 1
+    local names, at = {}, 5
+    for n = 1, ops[4] do
+        local ask = {use = ops[at], held = ops[at] == 'held', wait = ops[at + 1] == 1, pools = {}}
+        for i = 1, ops[at + 2] do
+            ask.pools[i] = ops[at + 2 + i]
+            names[ops[at + 2 + i]] = true
+        end
+        at = at + 3 + ops[at + 2]
+        c.asks[n] = ask
+    end
+    load(c, sorted_keys(names))
+    for _, ask in ipairs(c.asks) do
+        for _, name in ipairs(ask.pools) do
+            ask.unknown = ask.unknown or (not c.pools[name].licensed and name)
+        end
+        local p = c.pools[ask.pools[1]]
+        if #ask.pools == 1 and not ask.unknown and ask.use ~= 'notified' and not c.recovering and not p.shared and not p.reserve then
+            ask.plain = p
+        end
+    end
+    read_members(c, ops, at)
+    while ops[at] do
+        local m = c.members[ops[at + 1]]
+        if ops[at] == 0 then
+            release(c, m, ops[at + 2], ops[at + 3])
+            at = at + 4
+        else
+            acquire(c, m, ops[at + 2], ops[at + 3], c.asks[ops[at]], ops[at + 4], ops[at + 5])
+            at = at + 6
+        end
+    end
+    finish(c)
+    return c.out
+end
+
