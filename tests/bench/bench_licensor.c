@@ -64,6 +64,7 @@ struct bench {
     struct client *clients;
     struct pollfd *polls;
     size_t registered, next_client, next_place;
+    size_t held; /* when idle */
     uint64_t operations, refused, sent;
     bool measuring;
     uint32_t *latencies_us;
@@ -203,6 +204,10 @@ static void on_message(struct bench *bench, struct client *client,
     } else if (message->body_case == ENGENHO__FROM_LICENSOR__BODY_GRANTED) {
         place->token = message->granted->token;
         place->state = PLACE_HELD;
+        if (bench->idle && ++bench->held == bench->clients_count * bench->depth) {
+            printf("held\n");
+            fflush(stdout);
+        }
     } else {
         place->state = PLACE_FREE;
     }

@@ -187,9 +187,7 @@ def memory(bench: Bench, sessions: int = 1000, seats: int = 10_000, seconds: flo
         registered = info.info("memory")["used_memory"]
         load.stdin.write("\n")
         load.stdin.flush()
-        while int(info.get("{engenho}:productions:used") or 0) < seats:
-            time.sleep(0.1)
-        time.sleep(1)  # the last answers are read
+        assert load.stdout.readline() == "held\n", "not every seat was granted"
         held = (info.info("memory")["used_memory"], psutil.Process(bench.service.pid).memory_info().rss)
         before = (info.info("stats")["total_commands_processed"], bench.calls(), cpu_s(bench.redis.process.pid),
                   cpu_s(bench.service.pid))
