@@ -192,6 +192,16 @@ void call_refuse(struct call *call, int code, const char *where, const char *fix
     call_reply(call, code);
 }
 
+void call_ask_kafka(struct call *call, struct kafka_job *job, const char *what)
+{
+    if (kafka_jobs_run(call_services(call)->jobs, job) != 0) {
+        kafka_job_free(job);
+        call_set_header(call, "Retry-After", "1");
+        call_refuse(call, 503, what, "try again in a moment",
+                    "too many questions wait for Kafka already");
+    }
+}
+
 void call_unavailable(struct call *call, const char *what)
 {
     const struct api_services *services = call_services(call);

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "producer/api/api.h"
+#include "producer/kafka_jobs.h"
 #include "producer/writer.h"
 
 #define CALL_BODY_BYTES_MAX (8 * 1024 * 1024) /* but packages */
@@ -63,6 +64,8 @@ void call_set_header(struct call *call, const char *name, const char *value);
  * call.
  */
 void call_unavailable(struct call *call, const char *what);
+/* Run the job, whose `done` ends the call; 503 about `what` when too many wait. Takes `job`. */
+void call_ask_kafka(struct call *call, struct kafka_job *job, const char *what);
 /*
  * Hand the call to the replica that owns the shard; 503 with a reason when there is none. Ends the
  * call, at once or later.

@@ -166,12 +166,7 @@ static void run_job(struct call *call, struct kafka_job *job, void (*done)(struc
 {
     job->done = done;
     job->context = call;
-    if (kafka_jobs_run(call_services(call)->jobs, job) != 0) {
-        kafka_job_free(job);
-        call_set_header(call, "Retry-After", "1");
-        call_refuse(call, 503, "dead letters", "try again in a moment",
-                    "too many questions wait for Kafka already");
-    }
+    call_ask_kafka(call, job, "dead letters");
 }
 
 static int compare_newest(const void *a, const void *b)

@@ -190,10 +190,5 @@ void api_usage(struct call *call)
     job->keep = keep;
     job->done = on_page;
     job->context = call;
-    if (kafka_jobs_run(services->jobs, job) != 0) {
-        kafka_job_free(job);
-        call_set_header(call, "Retry-After", "1");
-        call_refuse(call, 503, "usage", "try again in a moment",
-                    "too many questions wait for Kafka already");
-    }
+    call_ask_kafka(call, job, "usage");
 }
