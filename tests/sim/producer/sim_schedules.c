@@ -17,6 +17,7 @@
 #include "common/memory.h"
 #include "common/random.h"
 #include "producer/schedule_book.h"
+#include "tests/sim/producer/check.h"
 
 #define S SECOND_US
 #define REPLICAS 3
@@ -26,16 +27,6 @@
 #define FLIGHT_MAX PRODUCTIONS
 #define START_US (1790000000 * S)
 #define LATE_US (2 * S)
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "seed %" PRIu64 " step %" PRIu64 ": ", world.seed, world.step);        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 struct production {
     char name[16];

@@ -16,19 +16,10 @@
 #include "common/clock.h"
 #include "common/random.h"
 #include "producer/usage_steps.h"
+#include "tests/sim/producer/check.h"
 
 #define REPLICAS 3
 #define FETCH_MAX 3
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "seed %" PRIu64 " step %" PRIu64 ": ", world.seed, world.step);        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fprintf(stderr, "\n");                                                                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* What a replica asked for: done or not yet, told or not yet. */
 struct asked {
