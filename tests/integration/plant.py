@@ -16,6 +16,24 @@ from tests.harness.topics import producer, read_to_end
 from tests.integration.licensors import Client
 
 
+ECHO_AND_GATE = '''
+import os
+import time
+from engenho import method
+
+@method('Echo')
+def echo(event):
+    return event.value
+
+@method('Gate')
+def gate(path):
+    """Runs until the file is there."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return path
+'''
+
+
 class Plant:
     """A system on the shared broker under a prefix of its own; each application is a method in lower case."""
 

@@ -11,32 +11,15 @@ import pytest
 
 from tests.harness import Kafka
 from tests.harness.process import wait_for
-from tests.integration.plant import Plant
+from tests.integration.plant import ECHO_AND_GATE, Plant
 from tests.keys.sign import licence, sign
-
-SOURCE = '''
-import os
-import time
-from engenho import method
-
-@method('Echo')
-def echo(event):
-    return event.value
-
-@method('Gate')
-def gate(path):
-    """Runs until the file is there."""
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    return path
-'''
 
 LEASE_S = 4.0
 LICENSOR = ("--lease", "4s", "--heartbeat", "200ms")
 
 
 def start(kafka: Kafka, directory: pathlib.Path) -> Plant:
-    return Plant(kafka, directory, SOURCE, ("Echo", "Gate"), interpreters=4, licensor_options=LICENSOR)
+    return Plant(kafka, directory, ECHO_AND_GATE, ("Echo", "Gate"), interpreters=4, licensor_options=LICENSOR)
 
 
 @pytest.fixture(scope="module")

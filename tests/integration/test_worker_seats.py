@@ -12,31 +12,14 @@ import pytest
 from tests.harness import Kafka
 from tests.harness.process import wait_for
 from tests.integration.licensors import HELD, REQUEST, Client
-from tests.integration.plant import Plant
-
-SOURCE = '''
-import os
-import time
-from engenho import method
-
-@method('Echo')
-def echo(event):
-    return event.value
-
-@method('Gate')
-def gate(path):
-    """Runs until the file is there."""
-    while not os.path.exists(path):
-        time.sleep(0.01)
-    return path
-'''
+from tests.integration.plant import ECHO_AND_GATE, Plant
 
 
 @pytest.fixture(scope="module")
 def plant(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     """Pool `full` has two seats; 64 records of a partition are in memory at most."""
     directory: pathlib.Path = tmp_path_factory.mktemp("seats")
-    running = Plant(kafka, directory, SOURCE, ("Echo", "Gate"), interpreters=4, licence="full-8.json",
+    running = Plant(kafka, directory, ECHO_AND_GATE, ("Echo", "Gate"), interpreters=4, licence="full-8.json",
                     worker_options=("--max-in-flight", "64", "--park-after", "300ms"))
     try:
         yield running
