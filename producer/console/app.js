@@ -1,7 +1,7 @@
 // The console's page: executions, failures, lag and seats, live; and the way to its other parts.
 import { ask, call, setToken } from "./calls.js";
 import { badge, count, drawTable, element, find, seconds, shorten, time } from "./draw.js";
-import { showLicences, stopLicences } from "./licences.js";
+import { poolColumns, showLicences, stopLicences } from "./licences.js";
 import { language, say, sayState } from "./words.js";
 
 const EXECUTIONS_SHOWN = 50;
@@ -68,18 +68,8 @@ const lagColumns = [
   ["seconds", "number", (row) => seconds(row.lagSeconds)],
   ["status", "", (row) => badge(row.status ?? "unknown")],
 ];
-const seatColumns = [
-  ["pool", "name", (row) => row.pool],
-  ["busy", "number", (row) => element("span", {}, count(row.inUse),
-    element("meter", { min: 0, max: Math.max(row.limit, 1), value: row.inUse, ariaLabel: `${row.pool}: ${row.inUse} / ${row.limit}` }))],
-  ["limit", "number", (row) => count(row.limit)],
-  ["queued", "number", (row) => count(row.queued)],
-  ["waiting", "number", (row) => count(row.waiting)],
-  ["peak", "number", (row) => count(row.peak)],
-  ["granted", "number", (row) => count(row.granted)],
-  ["waivedCount", "number", (row) => count(row.waived)],
-  ["refused", "number", (row) => count(row.refused)],
-];
+const leftToLicences = ["reused", "escalatedCount", "notifiedCount"];
+const seatColumns = poolColumns.filter(([title]) => !leftToLicences.includes(title));
 
 function lagRows() {
   const rows = [];

@@ -21,7 +21,7 @@ let askingUsage = null;
 let counting = null;
 let shown = 0; // how often it was shown: an answer for an earlier time is late
 
-const poolColumns = [
+export const poolColumns = [
   ["pool", "name", (row) => row.pool],
   ["busy", "number", (row) => element("span", {}, count(row.inUse),
     element("meter", { min: 0, max: Math.max(row.limit, 1), value: row.inUse, ariaLabel: `${row.pool}: ${row.inUse} / ${row.limit}` }))],
