@@ -461,6 +461,7 @@ void requests_message(void *context, struct connection *connection, const uint8_
     case ENGENHO__TO_LICENSOR__BODY_SET_MASTER:
         handle_set_master(&asker, message->set_master);
         break;
+    case ENGENHO__TO_LICENSOR__BODY_LIST_AUDIT:
     case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
     case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
         refuse_bad(&asker, "this licensor does not know the message; update it");
