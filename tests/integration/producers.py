@@ -89,7 +89,9 @@ class Producers(System):
 
     def package(self) -> None:
         """A package and an application for productions that only have to exist."""
-        self.deploy("nothing", {"nothing.py": "from engenho import method\n\n\n@method('Nothing')\ndef nothing():\n    pass\n"})
+        source = {"nothing.py": "from engenho import method\n\n\n@method('Nothing')\ndef nothing():\n    pass\n"}
+        # Who has just become shard 0's owner may still read the catalog, and says so to who asks meanwhile.
+        wait_for("the owner of the catalog takes a package", lambda: self.deploy("nothing", source))
         self.apply("kind: Application\nname: nothing\nspec: {package: nothing, method: Nothing}\n")
 
 
