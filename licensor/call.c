@@ -26,11 +26,18 @@ static void to_connection(void *context, const uint8_t *payload, size_t bytes)
     connection_send(context, payload, bytes);
 }
 
+/* Of one lease, some heartbeats may be missed. */
+static int64_t heartbeat_of(const struct config *config)
+{
+    int64_t most_us = config->lease_us / 4;
+    return config->heartbeat_us < most_us ? config->heartbeat_us : most_us;
+}
+
 struct answers requests_answers(struct service *service)
 {
     return (struct answers){.limits = &service->limits,
                             .lease_us = service->config->lease_us,
-                            .heartbeat_us = service->config->heartbeat_us,
+                            .heartbeat_us = heartbeat_of(service->config),
                             .reuse_us = service->config->reuse_life_us,
                             .licence_generation = service->licence_generation,
                             .highest_op = redis_highest_op(service->redis)};

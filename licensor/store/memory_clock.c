@@ -8,7 +8,8 @@
 #include "common/memory.h"
 #include "licensor/store/memory_state.h"
 
-#define AWAY_MS 5000
+#define AWAY_MS_MOST 5000
+#define AWAY_MS_LEAST 1500
 
 /* Add `step` to each deadline, then let none be later than `most`. */
 static void move_lives(struct memory *memory, int64_t step, int64_t most)
@@ -38,6 +39,19 @@ static void move_leases(struct memory *memory, int64_t step, int64_t least, int6
     }
 }
 
+/*
+ * No tick for so long: nobody could have kept a lease alive. More than a tick may be late by, and
+ * so much less than the lease that sessions also outlive an absence which is not told: with
+ * heartbeats each quarter of a lease, two are missed at most before one arrives.
+ */
+static int64_t away_after_ms(int64_t lease_ms)
+{
+    int64_t third_ms = lease_ms / 3;
+    return third_ms < AWAY_MS_LEAST  ? AWAY_MS_LEAST
+           : third_ms > AWAY_MS_MOST ? AWAY_MS_MOST
+                                     : third_ms;
+}
+
 static void follow_clock(struct memory *memory, const struct store_request *request)
 {
     int64_t now = memory->now_ms;
@@ -51,7 +65,7 @@ static void follow_clock(struct memory *memory, const struct store_request *requ
         memory->steps++;
         last += request->step_ms;
     }
-    if (now - last > AWAY_MS) {
+    if (now - last > away_after_ms(request->lease_ms)) {
         move_leases(memory, 0, now + request->lease_ms, INT64_MAX);
     } else if (now < last) {
         move_leases(memory, 0, INT64_MIN, now + request->lease_ms);

@@ -296,7 +296,8 @@ def test_leases_and_time_are_options(tmp_path: pathlib.Path) -> None:
     service = licensor(tmp_path, redis.url, "--reuse-life", "7s", "--lease", "12s", licences=("enterprise-4.json",),
                        clock=clock).start()
     client = connect(service)
-    assert client.register().registered.lease_us == 12_000_000
+    registered = client.register().registered
+    assert (registered.lease_us, registered.heartbeat_us) == (12_000_000, 3_000_000), "heartbeats: a quarter of it at most"
     seat = client.acquire().granted
     clock.move(6.999)
     released = client.release(seat).released

@@ -241,6 +241,34 @@ def test_redis_away_for_ten_minutes_touches_nobody(tmp_path: pathlib.Path) -> No
     redis.stop()
 
 
+def test_an_absence_longer_than_a_short_lease_ends_no_session(tmp_path: pathlib.Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    service = licensor(tmp_path, redis.url, "--lease", "3s", licences=LICENCES, clock=clock).start()
+    client = connect(service)
+    client.register()
+    seat = client.acquire(pools=["full"]).granted
+    advance(clock, redis, service, 1, client)
+    before = clock.ms
+    redis.kill()
+    wait_for("it is seen", lambda: client.heartbeat().heartbeat.store_down)
+    clock.move(4)
+    redis.start()
+    most = before + 4900  # in all longer than the lease, and less than five seconds
+
+    def ready() -> bool:
+        if clock.ms + 300 <= most:
+            clock.move(0.3)  # the licensor's pause between attempts goes by
+        return service.probe("/readyz").ok
+
+    wait_for("the licensor is ready", ready)
+    wait_for("a tick", lambda: int(redis.client.hget("{engenho}:clock", "last")) > before)
+    assert client.heartbeat().HasField("heartbeat"), "the session lives"
+    assert client.release(seat).HasField("released")
+    service.kill()
+    redis.stop()
+
+
 def test_lost_writes_are_noticed_and_seats_claimed_again(tmp_path: pathlib.Path) -> None:
     clock = Clock(tmp_path / "clock")
     redis = Redis(tmp_path / "redis", environment=clock.environment).start()

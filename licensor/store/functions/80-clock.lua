@@ -1,5 +1,7 @@
 -- The clock ---------------------------------------------------------------------------------------------------------
 
+local AWAY_MS_LEAST = 1500
+
 -- Before anything else is read: every life becomes change(life).
 local function each_life(c, change)
     for _, name in ipairs(call('SMEMBERS', c.T .. 'pools')) do
@@ -37,6 +39,13 @@ local function each_lease(c, change)
     end
 end
 
+-- No tick for so long: nobody could have kept a lease alive. More than a tick may be late by, and so much less than the lease
+-- that sessions also outlive an absence which is not told: with heartbeats each quarter of a lease, two are missed at most
+-- before one arrives.
+local function away_after(lease_ms)
+    return min(AWAY_MS, max(AWAY_MS_LEAST, floor(lease_ms / 3)))
+end
+
 -- The server's clock stepped by `step` ms: every deadline goes with it.
 local function shift(c, step)
     each_lease(c, function(at) return at + step end)
@@ -56,7 +65,7 @@ local function follow_clock(c, step, steps, lease_ms, reuse_ms)
         shift(c, step)
         last = last + step
     end
-    if c.now - last > AWAY_MS then
+    if c.now - last > away_after(lease_ms) then
         each_lease(c, function(at) return max(at, c.now + lease_ms) end)
     elseif c.now < last then
         each_lease(c, function(at) return min(at, c.now + lease_ms) end)

@@ -37,6 +37,12 @@ void script_init(struct script *script, uint64_t seed)
     }
 }
 
+/* Licensors may be started with different options. */
+static int64_t lease_ms(struct script *script)
+{
+    return chance(script, 80) ? SCRIPT_LEASE_MS : 3000 + (int64_t)pick(script, 10) * 1000;
+}
+
 /* The clock moves by little, by nothing, to an edge of the 30 seconds, or far. */
 static void move_clock(struct script *script)
 {
@@ -138,7 +144,7 @@ static void choose_register(struct script *script)
     r->verb = STORE_REGISTER;
     snprintf(script->session, sizeof(script->session), "s%" PRIu64, ++script->sessions);
     r->session = script->session;
-    r->lease_ms = SCRIPT_LEASE_MS;
+    r->lease_ms = lease_ms(script);
     r->who.name = worker->name;
     r->who.agent = worker->agent;
     r->who.host = "host";
@@ -158,7 +164,7 @@ static void choose_heartbeat(struct script *script)
     struct store_request *r = &script->request;
     r->verb = STORE_HEARTBEAT;
     r->session = script->worker->session;
-    r->lease_ms = SCRIPT_LEASE_MS;
+    r->lease_ms = lease_ms(script);
     r->highest_op = script->highest_op;
     connection_of(script, script->worker);
     if (chance(script, 20)) {
@@ -284,7 +290,7 @@ static void choose_rare(struct script *script)
         return;
     case 3:
         r->verb = STORE_HELLO;
-        r->lease_ms = SCRIPT_LEASE_MS;
+        r->lease_ms = lease_ms(script);
         r->highest_op = script->highest_op;
         if (chance(script, 15)) {
             /* somebody saw transitions that this store lost */
@@ -314,7 +320,7 @@ static void choose_tick(struct script *script)
 {
     struct store_request *r = &script->request;
     r->verb = STORE_TICK;
-    r->lease_ms = SCRIPT_LEASE_MS;
+    r->lease_ms = lease_ms(script);
     r->reuse_ms = SCRIPT_REUSE_MS;
     r->memo_ms = 60000;
     r->steps = script->steps;

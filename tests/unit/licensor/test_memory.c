@@ -189,10 +189,15 @@ static void a_name_is_in_use_for_ten_seconds_after_a_heartbeat(void **state)
     memory_store_free(memory);
 }
 
+static void tick_with(struct memory *memory, int64_t now_ms, int64_t lease_ms)
+{
+    struct store_request request = {.verb = STORE_TICK, .lease_ms = lease_ms, .reuse_ms = 30000};
+    ask_store(memory, now_ms, &request);
+}
+
 static void tick(struct memory *memory, int64_t now_ms)
 {
-    struct store_request request = {.verb = STORE_TICK, .lease_ms = 30000, .reuse_ms = 30000};
-    ask_store(memory, now_ms, &request);
+    tick_with(memory, now_ms, 30000);
 }
 
 static void nobody_dies_while_nobody_ticked(void **state)
@@ -209,6 +214,41 @@ static void nobody_dies_while_nobody_ticked(void **state)
     }
     assert_int_equal(acquire(memory, START + 630000, "s1", "s1:2").reason, STORE_UNKNOWN_SESSION);
     memory_store_free(memory);
+}
+
+/* A store that was away for `away_ms`, when a session of `lease_ms` had just sent its heartbeat. */
+static bool outlives(int64_t lease_ms, int64_t away_ms)
+{
+    struct memory *memory = memory_store_new();
+    allow(memory, 1, 10, 1);
+    tick_with(memory, START, lease_ms);
+    struct store_request request = {
+        .verb = STORE_REGISTER, .session = "s1", .lease_ms = lease_ms, .who.name = "w1"};
+    request.who.agent = request.who.host = request.who.version = request.who.connection = "x";
+    request.who.old_session = "";
+    assert_int_equal(ask_store(memory, START, &request).word, STORE_REGISTERED);
+    tick_with(memory, START + away_ms, lease_ms);
+    bool lives = acquire(memory, START + away_ms, "s1", "s1:1").word == STORE_GRANTED;
+    /* and it is reaped one lease later, with ticks each second */
+    for (int64_t ms = 1000; ms <= lease_ms + 1000; ms += 1000) {
+        tick_with(memory, START + away_ms + ms, lease_ms);
+    }
+    assert_int_equal(acquire(memory, START + away_ms + lease_ms + 1000, "s1", "s1:2").reason,
+                     STORE_UNKNOWN_SESSION);
+    memory_store_free(memory);
+    return lives;
+}
+
+static void a_session_outlives_an_absence_of_the_store_however_short_its_lease_is(void **state)
+{
+    (void)state;
+    static const int64_t leases_ms[] = {3000, 4000, 5000, 8000, 15000, 30000, 3600000};
+    for (size_t i = 0; i < ARRAY_SIZE(leases_ms); i++) {
+        for (int64_t away_ms = 500; away_ms <= 12000; away_ms += 100) {
+            assert_true(outlives(leases_ms[i], away_ms));
+        }
+        assert_true(outlives(leases_ms[i], 2 * leases_ms[i]));
+    }
 }
 
 static void lost_writes_stop_grants_for_one_lease(void **state)
@@ -241,6 +281,7 @@ int main(void)
         cmocka_unit_test(the_second_processor_needs_a_second_key),
         cmocka_unit_test(a_name_is_in_use_for_ten_seconds_after_a_heartbeat),
         cmocka_unit_test(nobody_dies_while_nobody_ticked),
+        cmocka_unit_test(a_session_outlives_an_absence_of_the_store_however_short_its_lease_is),
         cmocka_unit_test(lost_writes_stop_grants_for_one_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
