@@ -1,5 +1,5 @@
 /*
- * Seats of the memory store: asked for, waived, waited for, freed, handed over.
+ * Seats of the memory store: asked for, waived, freed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,21 +95,7 @@ void memory_end_own(struct member *member, struct seat *seat)
     hold_end(member, seat, seat->production);
 }
 
-void memory_leave_line(struct ask *ask)
-{
-    for (size_t i = 0; i < ask->pools_count; i++) {
-        TAILQ_REMOVE(&ask->pools[i]->line, &ask->places[i], next);
-        ask->pools[i]->line_count--;
-    }
-    HASH_DEL(ask->member->asks, ask);
-    free(ask->request);
-    free(ask->production);
-    free(ask->user);
-    free(ask);
-}
-
-/* Grant a seat that was taken into `taken` (number, life, used ...). */
-static struct seat *grant_seat(struct memory *memory, struct member *member, const struct ask *ask,
+struct seat *memory_grant_seat(struct memory *memory, struct member *member, const struct ask *ask,
                                struct pool *pool, const struct seat *taken)
 {
     struct seat *seat = memory_new(1, sizeof(*seat));
@@ -140,7 +126,7 @@ static struct seat *grant_seat(struct memory *memory, struct member *member, con
     return seat;
 }
 
-static void waive(struct memory *memory, struct member *member, const struct ask *ask,
+void memory_waive(struct memory *memory, struct member *member, const struct ask *ask,
                   struct seat *seat, struct store_grant *ret_grant)
 {
     memory_add_waived(member, seat, ask->request, ask->production);
@@ -151,90 +137,7 @@ static void waive(struct memory *memory, struct member *member, const struct ask
     ret_grant->waived = true;
 }
 
-static struct store_grant *hand(struct memory *memory)
-{
-    if (memory->handed_count == memory->handed_room) {
-        memory->handed_room = memory->handed_room * 2 + 8;
-        memory->handed =
-            memory_resize(memory->handed, memory->handed_room, sizeof(*memory->handed));
-    }
-    return &memory->handed[memory->handed_count++];
-}
-
-/* Who stood in line has a seat. */
-static void count_wait(struct memory *memory, struct pool *pool, const struct ask *ask)
-{
-    struct usage_record *minute = usage_of(memory, pool);
-    minute->waited++;
-    if (memory->now_ms > ask->since_ms) {
-        minute->wait_ms += (uint64_t)(memory->now_ms - ask->since_ms);
-    }
-}
-
-/* Serve one that waits, if it may run. */
-static void serve(struct memory *memory, struct ask *ask, struct pool *pool)
-{
-    struct member *member = ask->member;
-    struct seat *base = NULL;
-    if (ask->use == SEAT_HELD) {
-        base = hold_of_production(member, ask->production);
-        if (base == NULL && hold_productions(member) >= memory->productions) {
-            return;
-        }
-        if (base == NULL && pool->shared) {
-            base = hold_of_pool(member, pool);
-        }
-    }
-    if (base != NULL) {
-        waive(memory, member, ask, base, hand(memory));
-    } else {
-        struct seat taken = {0};
-        if (!pool_take(memory, pool, member->agent, ask->reuse_ms, &taken)) {
-            return;
-        }
-        const struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
-        memory_grant_of(memory, member, seat->request, seat, hand(memory));
-    }
-    count_wait(memory, pool, ask);
-    memory_leave_line(ask);
-}
-
-void memory_hand_over(struct memory *memory, struct pool *pool)
-{
-    if (memory_recovering(memory)) {
-        return;
-    }
-    struct place *place = TAILQ_FIRST(&pool->line);
-    while (place != NULL && pool_has_seat(memory, pool)) {
-        struct place *next = TAILQ_NEXT(place, next);
-        serve(memory, place->ask, pool);
-        place = next;
-    }
-}
-
-void memory_hand_over_all(struct memory *memory)
-{
-    for (struct pool *pool = memory->pools; pool != NULL; pool = pool->hh.next) {
-        if (pool->listed) {
-            memory_hand_over(memory, pool);
-        }
-    }
-}
-
 /* Asking --------------------------------------------------------------------------------------- */
-
-static uint32_t rank_of(const struct ask *ask)
-{
-    uint32_t ahead = 0;
-    const struct place *place;
-    TAILQ_FOREACH (place, &ask->pools[0]->line, next) {
-        if (place->ask == ask) {
-            break;
-        }
-        ahead++;
-    }
-    return ahead;
-}
 
 static void repeat_memo(const struct memory *memory, const struct memo *memo, const char *session,
                         struct store_answer *answer)
@@ -273,7 +176,7 @@ static bool repeated(struct memory *memory, struct member *member, const char *r
     HASH_FIND_STR(member->asks, request, ask);
     if (ask != NULL) {
         answer->word = STORE_WAITING;
-        answer->ahead = rank_of(ask);
+        answer->ahead = memory_rank_of(ask);
         return true;
     }
     struct memo *memo = memory_memo(memory, request);
@@ -312,38 +215,6 @@ static void refuse_and_remember(struct memory *memory, const struct store_reques
     snprintf(memo->first_pool, sizeof(memo->first_pool), "%s", request->ask.pools[0]);
 }
 
-static bool any_line_full(const struct ask *ask, uint32_t line_max)
-{
-    for (size_t i = 0; i < ask->pools_count; i++) {
-        if (ask->pools[i]->line_count >= line_max) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void stand_in_line(struct memory *memory, struct member *member, const struct ask *template,
-                          struct store_answer *answer)
-{
-    memory_next_op(memory);
-    struct ask *ask = memory_new(1, sizeof(*ask));
-    *ask = *template;
-    ask->member = member;
-    ask->request = memory_copy_text(template->request);
-    ask->production = memory_copy_text(template->production);
-    ask->user = memory_copy_text(template->user);
-    ask->since_ms = memory->now_ms;
-    answer->word = STORE_WAITING;
-    answer->ahead = ask->pools[0]->line_count;
-    for (size_t i = 0; i < ask->pools_count; i++) {
-        ask->places[i].ask = ask;
-        ask->pools[i]->listed = true;
-        ask->pools[i]->line_count++;
-        TAILQ_INSERT_TAIL(&ask->pools[i]->line, &ask->places[i], next);
-    }
-    HASH_ADD_KEYPTR(hh, member->asks, ask->request, strlen(ask->request), ask);
-}
-
 /*
  * The seat that the asker's productions share in the pool, or one of it. Returns whether it was
  * granted.
@@ -354,9 +225,9 @@ static bool try_pool(struct memory *memory, struct member *member, const struct 
     struct seat *base = pool->shared && ask->use == SEAT_HELD ? hold_of_pool(member, pool) : NULL;
     struct seat taken = {0};
     if (base != NULL) {
-        waive(memory, member, ask, base, &answer->grant);
+        memory_waive(memory, member, ask, base, &answer->grant);
     } else if (pool_take(memory, pool, member->agent, ask->reuse_ms, &taken)) {
-        const struct seat *seat = grant_seat(memory, member, ask, pool, &taken);
+        const struct seat *seat = memory_grant_seat(memory, member, ask, pool, &taken);
         memory_grant_of(memory, member, seat->request, seat, &answer->grant);
     } else {
         fill_full(answer, pool->name, pool_busy(pool), pool->cap);
@@ -418,7 +289,7 @@ static bool try_all(struct memory *memory, struct member *member, const struct a
         struct seat *base = hold_of_production(member, ask->production);
         if (base != NULL) {
             answer->word = STORE_GRANTED;
-            waive(memory, member, ask, base, &answer->grant);
+            memory_waive(memory, member, ask, base, &answer->grant);
             return true;
         }
         if (hold_productions(member) >= memory->productions) {
@@ -475,12 +346,12 @@ void memory_acquire(struct memory *memory, const struct store_request *request,
         return;
     }
     answer->full_count = 0;
-    if (any_line_full(&ask, request->ask.line_max)) {
+    if (memory_line_is_full(&ask, request->ask.line_max)) {
         fill_full(answer, ask.pools[0]->name, request->ask.line_max, request->ask.line_max);
         refuse_and_remember(memory, request, STORE_LINE_FULL, answer);
         return;
     }
-    stand_in_line(memory, member, &ask, answer);
+    memory_stand_in_line(memory, member, &ask, answer);
 }
 
 /* How long it was held; the clock may have stepped back. */

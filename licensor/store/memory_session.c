@@ -355,6 +355,7 @@ void memory_register(struct memory *memory, const struct store_request *request,
     snprintf(answer->session, sizeof(answer->session), "%s", member->id);
     answer->op = memory_next_op(memory);
     memory_hand_over_all(memory);
+    memory_join(memory, member);
 }
 
 void memory_heartbeat(struct memory *memory, const struct store_request *request,
@@ -378,6 +379,7 @@ void memory_heartbeat(struct memory *memory, const struct store_request *request
             minute->overrun += request->waived.overruns != NULL ? request->waived.overruns[i] : 0;
         }
     }
+    memory_join(memory, member);
     answer->word = STORE_ALIVE;
     answer->recovering = memory_recovering(memory) && member->claimed != memory->epoch;
     answer->waited = memory_new(HASH_COUNT(memory->pools) + 1, sizeof(*answer->waited));

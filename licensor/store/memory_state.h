@@ -183,13 +183,15 @@ void memory_release(struct memory *memory, const struct store_request *request,
                     struct store_answer *answer);
 void memory_operator_release(struct memory *memory, const struct store_request *request,
                              struct store_answer *answer);
-/* Serve the line of a pool, or of all pools in the order of their names. */
-void memory_hand_over(struct memory *memory, struct pool *pool);
-void memory_hand_over_all(struct memory *memory);
 /* A seat ends; it is freed. Returns the life left in ms. */
 int64_t memory_end_seat(struct memory *memory, struct member *member, struct seat *seat,
                         bool may_queue);
-void memory_leave_line(struct ask *ask);
+/* Grant a seat that was taken into `taken` (number, life, used ...). */
+struct seat *memory_grant_seat(struct memory *memory, struct member *member, const struct ask *ask,
+                               struct pool *pool, const struct seat *taken);
+/* The asker has the seat already: shown, not counted. */
+void memory_waive(struct memory *memory, struct member *member, const struct ask *ask,
+                  struct seat *seat, struct store_grant *ret_grant);
 void memory_add_seat(struct member *member, struct seat *seat);
 /* A request hangs on the seat from now on; it is not counted anywhere. */
 void memory_add_waived(struct member *member, struct seat *seat, const char *request,
@@ -203,6 +205,19 @@ uint64_t memory_next_op(struct memory *memory);
 void memory_refuse(struct store_answer *answer, enum store_reason reason);
 void memory_grant_of(const struct memory *memory, const struct member *member, const char *request,
                      const struct seat *seat, struct store_grant *ret_grant);
+
+/* memory_line.c */
+void memory_stand_in_line(struct memory *memory, struct member *member, const struct ask *template,
+                          struct store_answer *answer);
+void memory_leave_line(struct ask *ask);
+/* How many are before it. */
+uint32_t memory_rank_of(const struct ask *ask);
+bool memory_line_is_full(const struct ask *ask, uint32_t line_max);
+/* Serve the line of a pool, or of all pools in the order of their names. */
+void memory_hand_over(struct memory *memory, struct pool *pool);
+void memory_hand_over_all(struct memory *memory);
+/* What waits although its holder has a seat, which did not come by the line, is waived. */
+void memory_join(struct memory *memory, struct member *member);
 
 /* memory_hold.c */
 /* Who has the seat that this production would share; NULL: nobody. */

@@ -196,6 +196,21 @@ def test_the_waiting_line_is_served_in_order_across_two_licensors(serve: Any) ->
     assert client.pool("full").waiting == 0
 
 
+def test_who_waits_for_what_its_holder_gets_is_waived_with_it(serve: Any) -> None:
+    one = serve(extra=signed(edition="full", keys=2, pools={"productions": 1}))
+    two = Client(one.socket.getpeername()[1])
+    one.register("w1")
+    two.register("w2")
+    seat = one.acquire(HELD, "P1").granted
+    for _ in range(2):
+        assert two.acquire(HELD, "P1", wait=True).HasField("waiting")
+    one.release(seat)
+    first, second = two.granted(), two.granted()
+    assert (first.waived, second.waived, second.token) == (False, True, first.token)
+    pool = two.pool("productions")
+    assert (pool.in_use, pool.waiting) == (1, 0)
+
+
 def test_a_release_takes_a_waiting_request_out_of_the_line(serve: Any) -> None:
     client = serve("lite-1.json")
     client.register()

@@ -51,8 +51,22 @@ local function thing(m, request)
     return t
 end
 
--- The record is new, or other than before: it is written at the end.
+-- How many held requests of a production wait: when one of them gets its seat, the others need none.
+local function count_waits(m, production, by)
+    local name = 'q ' .. production
+    local count = (field(m, name) or 0) + by
+    if count > 0 then
+        put(m, name, count)
+    else
+        drop(m, name)
+    end
+end
+
+-- The record is new, or other than before: it is written at the end. Who waits is kept once.
 local function keep(m, request, t)
+    if t[KIND] == 'l' and t[L_USE] == 'held' then
+        count_waits(m, t[L_PRODUCTION], 1)
+    end
     m.things[request], m.f[request], m.changed[request] = t, true, true
     m.set[request], m.unset[request] = nil, nil
 end

@@ -50,6 +50,9 @@ local function leave_line(c, m, request, ask)
     end
     forget(m, request)
     m.waits = m.waits - 1
+    if ask[L_USE] == 'held' then
+        count_waits(m, ask[L_PRODUCTION], -1)
+    end
 end
 
 local function hand(c, grant)
@@ -138,10 +141,15 @@ local function waive(c, m, request, base, production)
     return grant_of(c, m, request, seat, 1)
 end
 
+-- Who stands in a line: its session and request.
+local function standing(c, who)
+    local at = string.find(who, ' ', 1, true)
+    return member_of(c, string.sub(who, 1, at - 1)), string.sub(who, at + 1)
+end
+
 -- Serve one that waits in the line of `p`, if it may run. True when it left the line.
 local function serve(c, p, who)
-    local at = string.find(who, ' ', 1, true)
-    local m, request = member_of(c, string.sub(who, 1, at - 1)), string.sub(who, at + 1)
+    local m, request = standing(c, who)
     local ask = thing(m, request)
     local production, base = ask[L_PRODUCTION], nil
     if ask[L_USE] == 'held' then
@@ -171,7 +179,59 @@ local function serve(c, p, who)
     return true
 end
 
--- Seats that are free go to those who wait, in order, except whom the edition's cap or a reservation blocks.
+-- The production has a seat: what else of it waits is waived and leaves the line.
+local function join_production(c, m, production)
+    if not field(m, 'q ' .. production) then
+        return
+    end
+    for _, entry in ipairs(things_of(m)) do
+        local t = entry[2]
+        if t[KIND] == 'l' and t[L_USE] == 'held' and t[L_PRODUCTION] == production then
+            serve(c, pool_of(c, t[L_POOLS]), m.id .. ' ' .. entry[1])
+        end
+    end
+end
+
+-- The session's productions share a seat of `p`: those that wait for it are waived, as far as the edition's cap lets them.
+local function join_pool(c, m, p)
+    if not p.shared or m.waits == 0 or not field(m, 'p ' .. p.name) then
+        return
+    end
+    local n = 1
+    while true do
+        local who = stands_at(p, n)
+        if who == nil then
+            return
+        end
+        if who and string.sub(who, 1, #m.id + 1) == m.id .. ' ' then
+            local _, request = standing(c, who)
+            local ask = thing(m, request)
+            if ask[L_USE] == 'held' and serve(c, p, who) then
+                join_production(c, m, ask[L_PRODUCTION])
+            end
+        end
+        n = n + 1
+    end
+end
+
+-- Whatever of a session waits although its holder has a seat: that seat did not come by the line.
+local function join_all(c, m)
+    if c.recovering or m.waits == 0 then
+        return
+    end
+    for _, entry in ipairs(things_of(m)) do
+        local t = entry[2]
+        if t[KIND] == 'l' and t[L_USE] == 'held' and field(m, 'h ' .. t[L_PRODUCTION]) then
+            serve(c, pool_of(c, t[L_POOLS]), m.id .. ' ' .. entry[1])
+        end
+    end
+    for _, name in ipairs(all_pools(c)) do
+        join_pool(c, m, c.pools[name])
+    end
+end
+
+-- Seats that are free go to those who wait, in order, except whom the edition's cap or a reservation blocks; and with each
+-- what else waits for the same seat is waived.
 local function hand_over(c, p)
     if c.recovering or p.line == 0 then
         return
@@ -183,7 +243,12 @@ local function hand_over(c, p)
             return
         end
         if who then
-            serve(c, p, who)
+            local m, request = standing(c, who)
+            local ask = thing(m, request)
+            if serve(c, p, who) and ask[L_USE] == 'held' then
+                join_production(c, m, ask[L_PRODUCTION])
+                join_pool(c, m, p)
+            end
         end
         n = n + 1
     end

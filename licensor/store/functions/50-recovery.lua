@@ -204,6 +204,7 @@ local function register(keys, args)
     later(c, 'ZADD', c.T .. 'alive', c.now + args[10], m.id)
     local op = next_op(c)
     hand_over_all(c)
+    join_all(c, m)
     return answer(c, op, 'registered', m.id, tonumber(field(m, 'is slot')), lost)
 end
 
@@ -227,6 +228,7 @@ local function heartbeat(keys, args)
             count(c, p, OVERRUN, tonumber(args[i + 2]))
         end
     end
+    join_all(c, m)
     local waited = {}
     for _, name in ipairs(all_pools(c)) do
         if c.pools[name].line > 0 then

@@ -90,13 +90,14 @@ static void tick(struct plant *plant)
     ask_store(plant->memory, plant->now_ms, &request);
 }
 
-static uint32_t in_use, queued;
+static uint32_t in_use, queued, waiting;
 
 static void keep_pool(void *context, const struct store_answer *answer)
 {
     (void)context;
     in_use = answer->pools[0].in_use;
     queued = answer->pools[0].queued;
+    waiting = answer->pools[0].waiting;
 }
 
 static void look(struct plant *plant)
@@ -204,6 +205,111 @@ static void a_cap_below_what_is_in_use_takes_nothing_away(void **state)
     assert_int_equal(take(&plant, "s2", "s2:2", "p1", false).reason, STORE_POOL_LIMIT);
     let_go(&plant, &taken[2]);
     assert_int_equal(take(&plant, "s2", "s2:3", "p1", false).word, STORE_GRANTED);
+    memory_store_free(plant.memory);
+}
+
+/* What the last transition handed to those who waited. */
+static struct store_grant handed[8];
+static size_t handed_count;
+
+static void keep_handed(void *context, const struct store_answer *answer)
+{
+    (void)context;
+    handed_count = answer->handed_count;
+    for (size_t i = 0; i < handed_count; i++) {
+        handed[i] = answer->handed[i];
+    }
+}
+
+static void submit(struct plant *plant, const struct store_request *request)
+{
+    memory_store_set_now(plant->memory, plant->now_ms);
+    store_submit(memory_store(plant->memory), request, keep_handed, NULL);
+}
+
+static void let_go_and_hand(struct plant *plant, const struct store_answer *granted)
+{
+    struct store_request request = {.verb = STORE_RELEASE,
+                                    .session = granted->grant.session,
+                                    .request = granted->grant.request,
+                                    .token = granted->grant.token,
+                                    .memo_ms = 60000};
+    submit(plant, &request);
+}
+
+static void who_waits_for_what_its_holder_gets_is_waived_with_it(void **state)
+{
+    (void)state;
+    struct plant plant = plant_of(1);
+    struct store_answer first = take(&plant, "s1", "s1:1", "p1", false);
+    assert_int_equal(take(&plant, "s2", "s2:1", "p1", true).word, STORE_WAITING);
+    assert_int_equal(take(&plant, "s1", "s1:2", "p2", true).word, STORE_WAITING);
+    assert_int_equal(take(&plant, "s2", "s2:2", "p1", true).word, STORE_WAITING);
+    let_go_and_hand(&plant, &first);
+    assert_int_equal(handed_count, 2);
+    assert_string_equal(handed[0].request, "s2:1");
+    assert_false(handed[0].waived);
+    assert_string_equal(handed[1].request, "s2:2");
+    assert_true(handed[1].waived);
+    assert_int_equal(handed[1].token, handed[0].token);
+    look(&plant);
+    assert_int_equal(in_use, 1);
+    assert_int_equal(waiting, 1); /* the other processor's */
+    memory_store_free(plant.memory);
+}
+
+static void who_waits_for_a_shared_seat_that_its_processor_gets_is_waived_with_it(void **state)
+{
+    (void)state;
+    struct plant plant = plant_of(1);
+    plant.pools[0].shared = true;
+    plant.productions = 2;
+    allow(&plant);
+    struct store_answer first = take(&plant, "s1", "s1:1", "p1", false);
+    static const char *const ids[] = {"s2:1", "s2:2", "s2:3", "s2:4"};
+    static const char *const names[] = {"p1", "p2", "p3", "p1"};
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        assert_int_equal(take(&plant, "s2", ids[i], names[i], true).word, STORE_WAITING);
+    }
+    let_go_and_hand(&plant, &first);
+    assert_int_equal(handed_count, 3);
+    assert_string_equal(handed[0].request, "s2:1");
+    assert_string_equal(handed[1].request, "s2:4");
+    assert_string_equal(handed[2].request, "s2:2");
+    look(&plant);
+    assert_int_equal(waiting, 1); /* its edition has no third production */
+    memory_store_free(plant.memory);
+}
+
+static void who_waited_through_a_recovery_is_waived_at_the_next_heartbeat(void **state)
+{
+    (void)state;
+    struct plant plant = plant_of(1);
+    struct store_request hello = {.verb = STORE_HELLO, .highest_op = 1000, .lease_ms = 30000};
+    ask_store(plant.memory, plant.now_ms, &hello);
+    struct store_claim claim = {.token = 900,
+                                .number = 1,
+                                .pool = "productions",
+                                .production = "p1",
+                                .request = "s1:1",
+                                .use = SEAT_HELD};
+    struct store_request again = {.verb = STORE_REGISTER, .session = "new", .lease_ms = 60000};
+    again.who.name = again.who.old_session = again.who.connection = "s1";
+    again.who.agent = "default";
+    again.who.host = again.who.version = "1";
+    again.who.claims = &claim;
+    again.who.claims_count = 1;
+    assert_int_equal(ask_store(plant.memory, plant.now_ms, &again).word, STORE_REGISTERED);
+    assert_int_equal(take(&plant, "s1", "s1:2", "p1", true).word, STORE_WAITING);
+    struct store_request beat = {.verb = STORE_HEARTBEAT, .session = "s1", .lease_ms = 60000};
+    beat.who.connection = "s1";
+    submit(&plant, &beat);
+    assert_int_equal(handed_count, 0); /* nothing while it recovers */
+    plant.now_ms += 30000;
+    submit(&plant, &beat);
+    assert_int_equal(handed_count, 1);
+    assert_true(handed[0].waived);
+    assert_int_equal(handed[0].token, 900);
     memory_store_free(plant.memory);
 }
 
@@ -335,6 +441,9 @@ int main(void)
         cmocka_unit_test(productions_of_a_processor_share_a_seat_where_the_holder_is_the_pool),
         cmocka_unit_test(productions_that_share_a_seat_count_for_the_edition),
         cmocka_unit_test(a_cap_below_what_is_in_use_takes_nothing_away),
+        cmocka_unit_test(who_waits_for_what_its_holder_gets_is_waived_with_it),
+        cmocka_unit_test(who_waits_for_a_shared_seat_that_its_processor_gets_is_waived_with_it),
+        cmocka_unit_test(who_waited_through_a_recovery_is_waived_at_the_next_heartbeat),
         cmocka_unit_test(a_closed_minute_is_kept_until_it_is_acknowledged),
         cmocka_unit_test(a_clock_set_back_uses_no_minute_twice),
         cmocka_unit_test(a_clock_set_back_puts_no_minute_before_one_that_was_acknowledged),
