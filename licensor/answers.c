@@ -41,6 +41,7 @@ static const Engenho__RefusalReason reasons[] = {
     [STORE_UNKNOWN_SESSION] = ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_SESSION,
     [STORE_RECOVERING] = ENGENHO__REFUSAL_REASON__REFUSAL_REASON_RECOVERING,
     [STORE_STALE] = ENGENHO__REFUSAL_REASON__REFUSAL_REASON_STALE,
+    [STORE_LATE] = ENGENHO__REFUSAL_REASON__REFUSAL_REASON_STALE,
     [STORE_BAD_REQUEST] = ENGENHO__REFUSAL_REASON__REFUSAL_REASON_BAD_REQUEST,
 };
 
@@ -63,7 +64,8 @@ static void send_refused(const struct answers *answers, uint64_t id,
     struct refusal_text text;
     refusal_write(answer, answers->limits, &text);
     int64_t retry_us = 0;
-    if (answer->reason == STORE_NO_KEY || answer->reason == STORE_NAME_IN_USE) {
+    if (answer->reason == STORE_NO_KEY || answer->reason == STORE_NAME_IN_USE ||
+        answer->reason == STORE_LATE) {
         retry_us = answers->heartbeat_us;
     } else if (answer->reason == STORE_RECOVERING) {
         retry_us = answers->lease_us / 4;

@@ -95,6 +95,14 @@ static void by_reason(const struct store_answer *answer, const struct limits *li
         add(text->en, "stale: the token is not valid, the seat was freed before");
         add(text->pt, "Obsoleto: o token não é válido, a licença já foi liberada");
         return;
+    case STORE_LATE:
+        add(text->en,
+            "late: a newer registration of this name came before; if there is none, this machine's clock is behind, and "
+            "the name is free once that session's lease is over");
+        add(text->pt,
+            "Atrasado: um registro mais novo deste nome veio antes; se não há nenhum, o relógio desta máquina está "
+            "atrasado, e o nome fica livre quando o prazo daquela sessão terminar");
+        return;
     case STORE_BAD_REQUEST:
     case STORE_NO_REASON:
         break;

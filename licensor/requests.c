@@ -21,6 +21,7 @@
  * counter.
  */
 #define NUMBER_MAX (UINT64_C(1) << 46)
+#define BEGAN_US_MAX (INT64_C(1) << 52) /* the year 2112; a double is exact until then */
 
 static void refuse_bad(const struct asker *asker, const char *en)
 {
@@ -104,10 +105,10 @@ static void handle_register(const struct asker *asker, const Engenho__Register *
         return;
     }
     if (message->n_held > CLAIMS_MAX || message->n_waiting > CLAIMS_MAX ||
-        message->highest_op > NUMBER_MAX) {
-        refuse_bad(
-            asker,
-            "the registration claims more than 4096 seats, or an impossible operation number");
+        message->highest_op > NUMBER_MAX || message->sequence > NUMBER_MAX ||
+        message->began_us < 0 || message->began_us > BEGAN_US_MAX) {
+        refuse_bad(asker, "the registration claims more than 4096 seats, or has an impossible "
+                          "operation number, sequence or time");
         return;
     }
     struct store_claim *claims = memory_new(message->n_held + 1, sizeof(*claims));
@@ -121,6 +122,8 @@ static void handle_register(const struct asker *asker, const Engenho__Register *
     char fresh[SESSION_BYTES_MAX + 1], connection_name[48];
     random_hex(fresh, 8);
     call_connection_text(asker->service, connection_number(asker->connection), connection_name);
+    struct session *session = connection_data(asker->connection);
+    session->sequence = message->sequence; /* and of the heartbeats that follow it */
     struct call *call = call_new(asker, STORE_REGISTER);
     snprintf(call->who, sizeof(call->who), "%.200s", message->name);
     snprintf(call->text, sizeof(call->text), "%s", message->session);
@@ -136,6 +139,8 @@ static void handle_register(const struct asker *asker, const Engenho__Register *
     request.who.connection = connection_name;
     request.who.old_session = message->session;
     request.who.pid = message->pid;
+    request.who.began_us = message->began_us;
+    request.who.sequence = message->sequence;
     request.who.claims = claims;
     request.who.claims_count = message->n_held;
     request.who.waiting = (const char *const *)message->waiting;
@@ -191,6 +196,7 @@ static void handle_heartbeat(const struct asker *asker, const Engenho__Heartbeat
     char connection_name[48];
     call_connection_text(asker->service, connection_number(asker->connection), connection_name);
     request.who.connection = connection_name;
+    request.who.sequence = ((const struct session *)connection_data(asker->connection))->sequence;
     request.waived.pools = pools;
     request.waived.counts = counts;
     request.waived.overruns = overruns;
@@ -402,6 +408,17 @@ static void handle_acquire(const struct asker *asker, const Engenho__Acquire *me
     acquire(asker, message);
 }
 
+/*
+ * What a client that has gone asked for is not done: after a stop of ours it may long have gone to
+ * another licensor, and what it were given now nobody would give back. What gives back is done.
+ */
+static bool takes(const Engenho__ToLicensor *message)
+{
+    return message->body_case == ENGENHO__TO_LICENSOR__BODY_REGISTER ||
+           message->body_case == ENGENHO__TO_LICENSOR__BODY_HEARTBEAT ||
+           message->body_case == ENGENHO__TO_LICENSOR__BODY_ACQUIRE;
+}
+
 void requests_message(void *context, struct connection *connection, const uint8_t *payload,
                       size_t bytes)
 {
@@ -421,6 +438,11 @@ void requests_message(void *context, struct connection *connection, const uint8_
         return;
     }
     const struct asker asker = {.service = service, .connection = connection, .id = message->id};
+    if (connection_is_gone(connection) && takes(message)) {
+        connection_answered(connection);
+        engenho__to_licensor__free_unpacked(message, NULL);
+        return;
+    }
     switch (message->body_case) {
     case ENGENHO__TO_LICENSOR__BODY_REGISTER:
         handle_register(&asker, message->register_);

@@ -9,6 +9,7 @@
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct connection {
     char peer[96];
     size_t unanswered;
     bool handling; /* frames of it are being handled */
+    bool gone;     /* the client was, when they were begun */
     bool doomed;
     void *data;
     UT_hash_handle hh;
@@ -95,10 +97,18 @@ static bool handle_frame(struct connection *connection, struct evbuffer *input)
     return !connection->doomed;
 }
 
+/* Asked once for all that was read, which may be much. */
+static bool is_gone(const struct connection *connection)
+{
+    struct pollfd poll_fd = {.fd = bufferevent_getfd(connection->stream), .events = POLLRDHUP};
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
 static void handle_frames(struct connection *connection)
 {
     struct evbuffer *input = bufferevent_get_input(connection->stream);
     connection->handling = true;
+    connection->gone = is_gone(connection);
     while (connection->unanswered < connection->server->options.requests_max &&
            handle_frame(connection, input)) {
     }
@@ -282,6 +292,11 @@ uint64_t connection_number(const struct connection *connection)
 const char *connection_peer(const struct connection *connection)
 {
     return connection->peer;
+}
+
+bool connection_is_gone(const struct connection *connection)
+{
+    return connection->gone;
 }
 
 void *connection_data(const struct connection *connection)

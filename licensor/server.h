@@ -6,6 +6,7 @@
 #define ENGENHO_LICENSOR_SERVER_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,8 @@ void server_each(struct server *server, void (*visit)(void *context, struct conn
 
 uint64_t connection_number(const struct connection *connection);
 const char *connection_peer(const struct connection *connection);
+/* The client had closed its end, or died, before what is read of it now was read. */
+bool connection_is_gone(const struct connection *connection);
 /* What the service keeps with a connection; NULL at first. */
 void *connection_data(const struct connection *connection);
 void connection_set_data(struct connection *connection, void *data);

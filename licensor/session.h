@@ -20,6 +20,7 @@ struct waiting; /* one request */
 struct session {
     char id[SESSION_BYTES_MAX + 1]; /* "": nobody has registered on the connection */
     char name[NAME_BYTES_MAX + 1];  /* the processor's */
+    uint64_t sequence;              /* of its newest registration */
     struct waiting *waiting;        /* by request */
 };
 

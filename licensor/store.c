@@ -18,6 +18,7 @@ static const char *const reason_words[] = {
     [STORE_UNKNOWN_SESSION] = "unknown_session",
     [STORE_RECOVERING] = "recovering",
     [STORE_STALE] = "stale",
+    [STORE_LATE] = "late",
     [STORE_BAD_REQUEST] = "bad_request",
 };
 

@@ -74,6 +74,7 @@ enum store_reason {
     STORE_UNKNOWN_SESSION,
     STORE_RECOVERING,
     STORE_STALE,
+    STORE_LATE, /* a registration or heartbeat that a newer registration overtook */
     STORE_BAD_REQUEST
 };
 
@@ -129,11 +130,13 @@ struct store_request {
     struct {
         const char *name, *agent, *host, *version, *connection, *old_session;
         int32_t pid;
+        int64_t began_us;  /* of the process */
+        uint64_t sequence; /* of its registrations; 0: not known. Heartbeat: of its connection's */
         const struct store_claim *claims;
         size_t claims_count;
         const char *const *waiting; /* requests that still wait */
         size_t waiting_count;
-    } who; /* register; connection also heartbeat and disconnect */
+    } who; /* register; connection and sequence also heartbeat, connection also disconnect */
     struct {
         enum seat_use use;
         const char *production, *user;

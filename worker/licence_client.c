@@ -47,6 +47,8 @@ struct licence_client {
     bool connected, registered; /* of this connection */
     bool resuming;
     uint64_t highest_op;
+    int64_t began_us; /* unix: of this process, and how often it registered: which is the newest */
+    uint64_t sequence;
     int64_t lease_us, heartbeat_us;
     /* monotonic: when the newest heartbeat that was answered had been sent */
     int64_t alive_us;
@@ -148,6 +150,8 @@ static void register_now(struct licence_client *client)
     body.interpreters_wanted = client->options.interpreters;
     body.highest_op = client->highest_op;
     body.version = (char *)ENGENHO_VERSION;
+    body.began_us = client->began_us;
+    body.sequence = ++client->sequence;
     if (client->session != NULL) {
         body.n_held = list_held(client, held, places, waiting, &body.n_waiting, requests);
         body.held = places;
@@ -428,6 +432,7 @@ struct licence_client *licence_client_new(struct event_base *base,
     client->callbacks = *callbacks;
     client->context = context;
     client->backoff_us = BACKOFF_FIRST_US;
+    client->began_us = clock_unix_us();
     client->heartbeat_us = SECOND_US;
     client->retry_timer = evtimer_new(base, on_retry, client);
     client->beat_timer = evtimer_new(base, on_beat, client);

@@ -72,6 +72,8 @@ static void add_register(struct words *words, const struct store_request *r)
     add(words, r->who.old_session);
     add_int(words, (int64_t)r->highest_op);
     add_int(words, r->lease_ms);
+    add_int(words, r->who.began_us);
+    add_int(words, (int64_t)r->who.sequence);
     add_int(words, (int64_t)r->who.claims_count);
     for (size_t i = 0; i < r->who.claims_count; i++) {
         const struct store_claim *claim = &r->who.claims[i];
@@ -93,6 +95,7 @@ static void add_heartbeat(struct words *words, const struct store_request *r)
     add(words, r->who.connection);
     add_int(words, (int64_t)r->highest_op);
     add_int(words, r->lease_ms);
+    add_int(words, (int64_t)r->who.sequence);
     for (size_t i = 0; i < r->waived.count; i++) {
         add(words, r->waived.pools[i]);
         add_int(words, (int64_t)r->waived.counts[i]);

@@ -284,18 +284,30 @@ static struct member *add_member(struct memory *memory, const struct store_reque
     return member;
 }
 
+/* A registration that was on its way while its worker registered again elsewhere. */
+static bool is_late(const struct member *current, const struct store_request *request)
+{
+    return request->who.sequence > 0 && (request->who.began_us < current->began_us ||
+                                         (request->who.began_us == current->began_us &&
+                                          request->who.sequence <= current->sequence));
+}
+
 /*
  * Whether a new session may be: the name is free (or its session is left behind) and there is a
  * key.
  */
 static bool may_register(struct memory *memory, const struct member *current,
-                         struct store_answer *answer)
+                         const struct store_request *request, struct store_answer *answer)
 {
     if (current != NULL && current->connection[0] != '\0' &&
         memory->now_ms - current->beat_ms < NAME_FRESH_MS) {
         memory_refuse(answer, STORE_NAME_IN_USE);
         snprintf(answer->host, sizeof(answer->host), "%s", current->host);
         answer->pid = current->pid;
+        return false;
+    }
+    if (current != NULL && is_late(current, request)) {
+        memory_refuse(answer, STORE_LATE);
         return false;
     }
     uint32_t taken = HASH_COUNT(memory->members) - (current != NULL ? 1 : 0);
@@ -335,10 +347,15 @@ void memory_register(struct memory *memory, const struct store_request *request,
     struct member *member = current;
     if (current != NULL && request->who.old_session[0] != '\0' &&
         strcmp(current->id, request->who.old_session) == 0) {
+        if (is_late(current, request)) {
+            memory_refuse(answer, STORE_LATE);
+            memory_next_op(memory);
+            return;
+        }
         reconcile_seats(memory, member, request);
         settle_claims(memory, member, request, memory_recovering(memory), answer);
     } else {
-        if (!may_register(memory, current, answer)) {
+        if (!may_register(memory, current, request, answer)) {
             memory_next_op(memory);
             return;
         }
@@ -347,6 +364,8 @@ void memory_register(struct memory *memory, const struct store_request *request,
     replace_text(&member->host, request->who.host);
     replace_text(&member->connection, request->who.connection);
     member->pid = request->who.pid;
+    member->began_us = request->who.began_us;
+    member->sequence = request->who.sequence;
     member->beat_ms = memory->now_ms;
     member->claimed = memory->epoch;
     member->lease_end_ms = memory->now_ms + request->lease_ms;
@@ -366,6 +385,13 @@ void memory_heartbeat(struct memory *memory, const struct store_request *request
     if (member == NULL) {
         memory_refuse(answer, STORE_UNKNOWN_SESSION);
         return;
+    }
+    if (request->who.sequence > 0 && request->who.sequence < member->sequence) {
+        memory_refuse(answer, STORE_LATE);
+        return;
+    }
+    if (request->who.sequence > member->sequence) {
+        member->sequence = request->who.sequence; /* the store lost its registration */
     }
     member->beat_ms = memory->now_ms;
     replace_text(&member->connection, request->who.connection);

@@ -103,6 +103,8 @@ struct member {
     char id[SESSION_BYTES_MAX + 1];
     char *name, *agent, *host, *connection;
     int32_t pid;
+    int64_t began_us; /* of the process that registered, and the number of its registration */
+    uint64_t sequence;
     uint32_t slot;
     int64_t beat_ms, lease_end_ms;
     uint64_t claimed;         /* the recovery it took part in */

@@ -141,10 +141,19 @@ local function read_claims(args, at)
     return claims, waiting
 end
 
+-- A registration that was on its way while its worker registered again elsewhere.
+local function is_late(current, began, sequence)
+    local its = tonumber(field(current, 'is began') or 0)
+    return sequence > 0 and (began < its or (began == its and sequence <= tonumber(field(current, 'is sequence') or 0)))
+end
+
 -- Why a new session may not be, as an answer's rest; nothing when it may.
-local function refusal_of(c, current)
+local function refusal_of(c, current, began, sequence)
     if current and field(current, 'is connection') ~= '' and c.now - field(current, 'is beat') < NAME_FRESH_MS then
         return {'name_in_use', field(current, 'is host'), tonumber(field(current, 'is pid'))}
+    end
+    if current and is_late(current, began, sequence) then
+        return {'late'}
     end
     local allowed = tonumber(call('HGET', c.T .. 'limits', 'keys') or 0)
     local taken = call('ZCARD', c.T .. 'alive') - (current and 1 or 0)
@@ -165,11 +174,12 @@ local function new_member(c, session, name, agent, slot)
     return m
 end
 
--- ARGV: name agent host pid version connection fresh-session old-session highest lease claims waiting
+-- ARGV: name agent host pid version connection fresh-session old-session highest lease began sequence claims waiting
 local function register(keys, args)
     local c = begin(keys)
     local name, agent, fresh, old = args[1], args[2], args[7], args[8]
-    local claims, waiting = read_claims(args, 11)
+    local began, sequence = tonumber(args[11]), tonumber(args[12])
+    local claims, waiting = read_claims(args, 13)
     recover(c, tonumber(args[9]), tonumber(args[10]))
     load(c, {})
     all_pools(c)
@@ -177,10 +187,13 @@ local function register(keys, args)
     current = current and member_of(c, current)
     local m, lost
     if current and old == current.id then
+        if is_late(current, began, sequence) then
+            return answer(c, next_op(c), 'refused', 'late')
+        end
         m = current
         lost = settle(c, m, claims, reconcile(c, m, claims, waiting), c.recovering)
     else
-        local refusal = refusal_of(c, current)
+        local refusal = refusal_of(c, current, began, sequence)
         if refusal then
             return answer(c, next_op(c), 'refused', spread(refusal))
         end
@@ -199,6 +212,8 @@ local function register(keys, args)
     put(m, 'is pid', args[4])
     put(m, 'is version', args[5])
     put(m, 'is connection', args[6])
+    put(m, 'is began', args[11])
+    put(m, 'is sequence', args[12])
     put(m, 'is beat', c.now)
     put(m, 'is claimed', c.epoch)
     later(c, 'ZADD', c.T .. 'alive', c.now + args[10], m.id)
@@ -208,7 +223,7 @@ local function register(keys, args)
     return answer(c, op, 'registered', m.id, tonumber(field(m, 'is slot')), lost)
 end
 
--- ARGV: session connection highest lease, then pool, executions waived at the worker, and those that ran past the lease
+-- ARGV: session connection highest lease sequence, then pool, executions waived at the worker, and those that ran past the lease
 local function heartbeat(keys, args)
     local c = begin(keys)
     recover(c, tonumber(args[3]), tonumber(args[4]))
@@ -218,10 +233,16 @@ local function heartbeat(keys, args)
     if not m.agent then
         return answer(c, nil, 'refused', 'unknown_session')
     end
+    local sequence, its = tonumber(args[5]), tonumber(field(m, 'is sequence') or 0)
+    if sequence > 0 and sequence < its then
+        return answer(c, nil, 'refused', 'late')
+    elseif sequence > its then
+        put(m, 'is sequence', args[5]) -- the store lost its registration
+    end
     put(m, 'is beat', c.now)
     put(m, 'is connection', args[2])
     later(c, 'ZADD', c.T .. 'alive', c.now + args[4], m.id)
-    for i = 5, #args, 3 do
+    for i = 6, #args, 3 do
         local p = c.pools[args[i]]
         if p and p.licensed then
             count(c, p, WAIVED, tonumber(args[i + 1]))

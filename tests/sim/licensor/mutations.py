@@ -57,6 +57,8 @@ MUTATIONS = [
     Mutation("a seat has two holders: what the holder has is not waived", "local base = field(m, 'h ' .. production)\n        if base then\n            return waive",
              "local base = false\n        if base then\n            return waive"),
     Mutation("who waits beside a request that gets its seat goes on waiting", "    if not field(m, 'q ' .. production) then", "    if true then"),
+    Mutation("a registration that comes late takes the name over", "    return sequence > 0 and (began < its", "    return false and (began < its"),
+    Mutation("a heartbeat of the connection before takes the session back", "if sequence > 0 and sequence < its then", "if false then"),
     Mutation("any token releases", "if its ~= token or ended", "if ended"),
     Mutation("others take reserved seats", "    return free > kept\n", "    return free > 0\n"),
     Mutation("use renews the life of a seat", "            return number, life_end, 1\n", "            return number, c.now + reuse_ms, 1\n"),

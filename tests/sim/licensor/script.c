@@ -32,6 +32,7 @@ void script_init(struct script *script, uint64_t seed)
     script->now_ms = INT64_C(1767225600000) + (int64_t)pick(script, 1000000);
     for (size_t i = 0; i < SCRIPT_WORKERS; i++) {
         snprintf(script->workers[i].name, sizeof(script->workers[i].name), "worker%zu", i);
+        script->workers[i].began_us = 1000000;
         snprintf(script->workers[i].agent, sizeof(script->workers[i].agent),
                  i < 4 ? "default" : "other");
     }
@@ -137,6 +138,31 @@ static void drop_unclaimed(struct script *script, const char *session, bool waiv
     }
 }
 
+/* A registration of this process or the next one, one that was sent long ago, or one that does not
+ * say. */
+static void order_registration(struct script *script, struct script_worker *worker)
+{
+    struct store_request *r = &script->request;
+    if (chance(script, 15)) {
+        /* started again, seldom with a clock that is behind */
+        worker->began_us += (int64_t)pick(script, 1000) - (chance(script, 20) ? 1000 : 0);
+        worker->sequence = 0;
+    }
+    r->who.began_us = worker->began_us;
+    r->who.sequence = ++worker->sequence;
+    if (chance(script, 15)) {
+        r->who.began_us = worker->known_began_us - (int64_t)pick(script, 2);
+        r->who.sequence = 1 + pick(script, worker->known_sequence + 1);
+    } else if (chance(script, 5)) {
+        r->who.began_us = 0;
+        r->who.sequence = 0;
+    }
+    script->is_late =
+        r->who.sequence > 0 && worker->is_live &&
+        (r->who.began_us < worker->known_began_us ||
+         (r->who.began_us == worker->known_began_us && r->who.sequence <= worker->known_sequence));
+}
+
 static void choose_register(struct script *script)
 {
     struct store_request *r = &script->request;
@@ -152,6 +178,7 @@ static void choose_register(struct script *script)
     r->who.pid = 100;
     worker->connection++;
     connection_of(script, worker);
+    order_registration(script, worker);
     r->who.old_session = chance(script, 70) ? worker->session : "";
     r->highest_op = script->highest_op;
     if (r->who.old_session[0] != '\0') {
@@ -167,6 +194,8 @@ static void choose_heartbeat(struct script *script)
     r->lease_ms = lease_ms(script);
     r->highest_op = script->highest_op;
     connection_of(script, script->worker);
+    r->who.sequence = chance(script, 85) ? script->worker->known_sequence
+                                         : pick(script, script->worker->known_sequence + 2);
     if (chance(script, 20)) {
         script->waived_pools[0] = chance(script, 80) ? "productions" : "nowhere";
         script->waived_counts[0] = 1 + pick(script, 100);
@@ -351,6 +380,7 @@ const struct store_request *script_next(struct script *script)
         move_clock(script);
     }
     script->request = (struct store_request){0};
+    script->is_late = false;
     script->asked = NULL;
     script->worker = &script->workers[pick(script, SCRIPT_WORKERS)];
     size_t what = pick(script, 100);
@@ -485,6 +515,14 @@ int script_see(struct script *script, const struct store_answer *list, struct er
             }
         }
     }
+    for (size_t i = 0; i < SCRIPT_WORKERS; i++) {
+        script->workers[i].is_live = false;
+        for (size_t row = 0; row < list->processors_count; row++) {
+            if (strcmp(list->processors[row].session, script->workers[i].session) == 0) {
+                script->workers[i].is_live = true;
+            }
+        }
+    }
     int rc = 0;
     for (size_t i = 0; i < SCRIPT_GRANTS && rc == 0; i++) {
         if (script->requests[i].served) {
@@ -507,6 +545,8 @@ static void end_session(struct script *script, const char *session)
 static void take_registered(struct script *script, const struct store_answer *answer)
 {
     struct script_worker *worker = script->worker;
+    worker->known_began_us = script->request.who.began_us;
+    worker->known_sequence = script->request.who.sequence;
     if (strcmp(worker->session, answer->session) == 0) {
         drop_unclaimed(script, worker->session, true);
         for (size_t i = 0; i < answer->lost_count; i++) {
@@ -570,6 +610,10 @@ int script_answer(struct script *script, const struct store_answer *answer, stru
     if (answer->op < script->highest_op) {
         return error_set(error, -EBADMSG, "op %" PRIu64 " after %" PRIu64, answer->op,
                          script->highest_op);
+    }
+    if (script->is_late && answer->word == STORE_REGISTERED) {
+        return error_set(error, -EBADMSG, "a late registration of %s was taken",
+                         script->worker->name);
     }
     bool is_new = script->asked != NULL && script->asked->state == REQUEST_FREE &&
                   answer->op > script->highest_op;

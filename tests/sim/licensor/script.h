@@ -40,6 +40,11 @@ struct script_worker {
     char session[SESSION_BYTES_MAX + 1]; /* "": none */
     unsigned connection;
     uint64_t requests;
+    int64_t began_us; /* of its process, and the number of its newest registration */
+    uint64_t sequence;
+    int64_t known_began_us; /* of the registration that the store took last; 0: it said none */
+    uint64_t known_sequence;
+    bool is_live; /* the store has its session */
 };
 
 struct script {
@@ -55,6 +60,7 @@ struct script {
     struct store_request request;
     struct script_worker *worker;
     struct script_request *asked;
+    bool is_late; /* a registration that is older than one that was taken */
     struct store_claim claims[SCRIPT_GRANTS];
     const char *waiting[SCRIPT_GRANTS];
     struct pool_limit pools[8]; /* of the newest licence, by the index of their names */

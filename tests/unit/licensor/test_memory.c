@@ -189,6 +189,80 @@ static void a_name_is_in_use_for_ten_seconds_after_a_heartbeat(void **state)
     memory_store_free(memory);
 }
 
+static struct store_request registration(const char *session, const char *old_session,
+                                         int64_t began_us, uint64_t sequence)
+{
+    struct store_request request = {.verb = STORE_REGISTER, .session = session, .lease_ms = 30000};
+    request.who.name = "w1";
+    request.who.agent = "default";
+    request.who.host = "host";
+    request.who.version = "1";
+    request.who.connection = session;
+    request.who.old_session = old_session;
+    request.who.began_us = began_us;
+    request.who.sequence = sequence;
+    return request;
+}
+
+/* The session goes on by another licensor and takes a seat; then what was sent before is read. */
+static void a_late_registration_frees_nothing_of_a_session_that_goes_on(void **state)
+{
+    (void)state;
+    struct memory *memory = memory_store_new();
+    allow(memory, 2, 10, 1);
+    struct store_request first = registration("s1", "", 100, 1);
+    struct store_request late = registration("x", "s1", 100, 2);
+    struct store_request again = registration("y", "s1", 100, 3);
+    assert_int_equal(ask_store(memory, START, &first).word, STORE_REGISTERED);
+    assert_string_equal(ask_store(memory, START, &again).session, "s1");
+    struct store_answer seat = acquire(memory, START, "s1", "s1:1");
+    struct store_answer refused = ask_store(memory, START + 1, &late);
+    assert_int_equal(refused.reason, STORE_LATE);
+    assert_int_equal(acquire(memory, START + 1, "s1", "s1:2").reason, STORE_POOL_LIMIT);
+    assert_int_equal(let_go(memory, START + 1, "s1", &seat.grant).word, STORE_RELEASED);
+    memory_store_free(memory);
+}
+
+/* Its connection is gone and its name is free to whoever comes, but not to who came before. */
+static void a_late_registration_takes_no_name_over(void **state)
+{
+    (void)state;
+    struct memory *memory = memory_store_new();
+    allow(memory, 2, 10, 1);
+    struct store_request one = registration("s1", "", 200, 1);
+    struct store_request same_process = registration("s2", "", 200, 1);
+    struct store_request dead_process = registration("s3", "s0", 100, 7);
+    struct store_request next_process = registration("s4", "", 300, 1);
+    assert_int_equal(ask_store(memory, START, &one).word, STORE_REGISTERED);
+    struct store_answer seat = acquire(memory, START, "s1", "s1:1");
+    assert_int_equal(seat.word, STORE_GRANTED);
+    assert_int_equal(ask_store(memory, START + 20000, &same_process).reason, STORE_LATE);
+    assert_int_equal(ask_store(memory, START + 20000, &dead_process).reason, STORE_LATE);
+    assert_int_equal(ask_store(memory, START + 20000, &next_process).word, STORE_REGISTERED);
+    assert_int_equal(let_go(memory, START + 20000, "s1", &seat.grant).reason, STORE_STALE);
+    memory_store_free(memory);
+}
+
+static void a_heartbeat_of_the_connection_before_changes_nothing(void **state)
+{
+    (void)state;
+    struct memory *memory = memory_store_new();
+    allow(memory, 2, 10, 1);
+    struct store_request first = registration("s1", "", 100, 1);
+    struct store_request again = registration("y", "s1", 100, 2);
+    struct store_request next = registration("z", "", 200, 1);
+    struct store_request late = {.verb = STORE_HEARTBEAT, .session = "s1", .lease_ms = 30000};
+    struct store_request gone = {.verb = STORE_DISCONNECT, .session = "s1"};
+    late.who.connection = gone.who.connection = "s1";
+    late.who.sequence = 1;
+    ask_store(memory, START, &first);
+    ask_store(memory, START, &again);
+    assert_int_equal(ask_store(memory, START + 1, &late).reason, STORE_LATE);
+    ask_store(memory, START + 1, &gone);
+    assert_int_equal(ask_store(memory, START + 2, &next).reason, STORE_NAME_IN_USE);
+    memory_store_free(memory);
+}
+
 static void tick_with(struct memory *memory, int64_t now_ms, int64_t lease_ms)
 {
     struct store_request request = {.verb = STORE_TICK, .lease_ms = lease_ms, .reuse_ms = 30000};
@@ -280,6 +354,9 @@ int main(void)
         cmocka_unit_test(a_refusal_says_what_is_full_and_is_repeated_as_it_was),
         cmocka_unit_test(the_second_processor_needs_a_second_key),
         cmocka_unit_test(a_name_is_in_use_for_ten_seconds_after_a_heartbeat),
+        cmocka_unit_test(a_late_registration_frees_nothing_of_a_session_that_goes_on),
+        cmocka_unit_test(a_late_registration_takes_no_name_over),
+        cmocka_unit_test(a_heartbeat_of_the_connection_before_changes_nothing),
         cmocka_unit_test(nobody_dies_while_nobody_ticked),
         cmocka_unit_test(a_session_outlives_an_absence_of_the_store_however_short_its_lease_is),
         cmocka_unit_test(lost_writes_stop_grants_for_one_lease),

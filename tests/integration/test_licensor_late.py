@@ -1,0 +1,123 @@
+"""What a licensor that was stopped reads late, after its worker went on with another one."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.harness.process import wait_for
+from tests.harness.redis import Redis
+from tests.harness.system import Service
+from tests.integration.licensors import HELD, Client, L, connect, licensor
+
+LICENCES = ("full-8.json",)
+BEGAN_US = 1_700_000_000_000_000
+Two = tuple[Service, Service]
+
+
+@pytest.fixture
+def two(tmp_path: pathlib.Path, redis: Redis) -> Iterator[Two]:
+    """Two licensors of one Redis."""
+    one = licensor(tmp_path, redis.url, licences=LICENCES).start()
+    other = licensor(tmp_path, redis.url, name="other", licences=LICENCES).start()
+    yield one, other
+    assert one.stop() == 0 and other.stop() == 0
+
+
+def stopped(service: Service, meanwhile: Callable[[], Any]) -> Any:
+    """What comes of `meanwhile` while the licensor stands still."""
+    pid = service.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        return meanwhile()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def order(sequence: int, began_us: int = BEGAN_US) -> dict[str, int]:
+    return {"began_us": began_us, "sequence": sequence}
+
+
+def test_a_registration_read_late_frees_nothing_of_a_session_that_goes_on(two: Two) -> None:
+    one, other = two
+    client = connect(one)
+    client.register(**order(1))
+    late, again = connect(one), connect(other)
+
+    def meanwhile() -> tuple[int, Any]:
+        number = late.send(register=L.Register(name="w1", agent="default", host="here", pid=42, session=client.session, **order(2)))
+        again.requests = 10
+        assert again.register(session=client.session, **order(3)).registered.session == client.session
+        return number, again.acquire(pools=["full"]).granted
+
+    number, seat = stopped(one, meanwhile)
+    refused = late.answer(number).refused
+    assert refused.reason == L.REFUSAL_REASON_STALE and "newer registration" in refused.text
+    assert again.pool("full").in_use == 1, "the seat that it took meanwhile"
+    assert again.heartbeat().HasField("heartbeat")
+    assert again.release(seat).HasField("released")
+
+
+def test_what_a_client_that_has_gone_asked_for_is_not_done(two: Two) -> None:
+    one, other = two
+    client = connect(one)
+    client.register(**order(1))
+    seat = client.acquire(pools=["full"]).granted
+    dead = connect(one)
+
+    def meanwhile() -> None:
+        dead.send(register=L.Register(name="w2", agent="default", host="here", pid=43, **order(1)))
+        dead.close()
+        client.send(acquire=L.Acquire(session=client.session, request=client.next_request(), kind=HELD, production="P1"))
+        client.send(release=L.Release(session=client.session, request=seat.request, token=seat.token))
+        client.close()
+
+    stopped(one, meanwhile)
+    look = connect(other)
+    wait_for("what it gave back is free", lambda: look.pool("full").in_use == 0)
+    wait_for("the connections are closed", lambda: one.metric("engenho_licensor_connections") == 0)
+    assert look.pool("productions").in_use == 0, "nobody would ever give it back"
+    assert [row.name for row in look.ask(list_seats=L.ListSeats()).seats.processors] == ["w1"]
+
+
+def test_a_heartbeat_read_late_does_not_free_the_name(two: Two) -> None:
+    one, other = two
+    client = connect(one)
+    client.register(**order(1))
+    again, second = connect(other), connect(other)
+
+    def meanwhile() -> None:
+        client.send(heartbeat=L.Heartbeat(session=client.session))
+        assert again.register(session=client.session, **order(2)).HasField("registered")
+
+    stopped(one, meanwhile)
+    assert client.answer(client.ids).refused.reason == L.REFUSAL_REASON_STALE
+    client.close()
+    wait_for("its end is seen", lambda: one.metric("engenho_licensor_connections") == 0)
+    refused = second.register(**order(1, BEGAN_US + 1)).refused
+    assert refused.reason == L.REFUSAL_REASON_NAME_IN_USE, "it is connected to the other licensor"
+
+
+def test_a_worker_that_starts_again_takes_its_name_over_and_the_one_before_does_not(two: Two) -> None:
+    one, other = two
+    before = connect(one)
+    before.register(**order(5))
+    before.close()
+    after = connect(other)
+    wait_for("the name is free", lambda: after.register(**order(1, BEGAN_US + 1)).HasField("registered"))
+    seat = after.acquire(pools=["full"]).granted
+    port = after.socket.getpeername()[1]
+    after.close()
+    late = connect(one)
+    refused = wait_for("the name is free", lambda: (r := late.register(session=before.session, **order(6)).refused).reason
+                       != L.REFUSAL_REASON_NAME_IN_USE and r)
+    assert refused.reason == L.REFUSAL_REASON_STALE
+    again = Client(port)
+    again.requests = 10
+    held = [L.HeldSeat(token=seat.token, pool=seat.pool, number=seat.number, kind=2, request=seat.request)]
+    assert not again.register(session=after.session, held=held, **order(2, BEGAN_US + 1)).registered.lost_tokens
