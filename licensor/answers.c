@@ -414,6 +414,30 @@ static void send_usage(const struct answers *answers, uint64_t id,
     free(pointers);
 }
 
+static void send_audit(const struct answers *answers, uint64_t id,
+                       const struct store_answer *answer)
+{
+    Engenho__AuditEntry *rows = memory_new(answer->audit_count + 1, sizeof(*rows));
+    Engenho__AuditEntry **pointers = memory_new(answer->audit_count + 1, sizeof(*pointers));
+    Engenho__FromLicensor message = message_of(id);
+    Engenho__AuditList list = ENGENHO__AUDIT_LIST__INIT;
+    for (size_t i = 0; i < answer->audit_count; i++) {
+        engenho__audit_entry__init(&rows[i]);
+        rows[i].at_us = answer->audit[i].at_ms * 1000;
+        rows[i].who = TEXT(answer->audit[i].who);
+        rows[i].what = TEXT(answer->audit[i].what);
+        rows[i].detail = TEXT(answer->audit[i].detail);
+        pointers[i] = &rows[i];
+    }
+    list.n_entries = answer->audit_count;
+    list.entries = pointers;
+    message.body_case = ENGENHO__FROM_LICENSOR__BODY_AUDIT;
+    message.audit = &list;
+    send_message(answers, &message);
+    free(rows);
+    free(pointers);
+}
+
 /* Nothing but that it is done. */
 static void send_done(const struct answers *answers, uint64_t id)
 {
@@ -456,6 +480,9 @@ void answers_send(const struct answers *answers, uint64_t id, const struct store
         return;
     case STORE_EXPLAINED:
         answers_explain(answers, id, request->request, &answer->story, NULL);
+        return;
+    case STORE_AUDITED:
+        send_audit(answers, id, answer);
         return;
     case STORE_REFUSED:
         send_refused(answers, id, answer);

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 #include "licensor/explain.h"
 
 struct owner {
@@ -100,6 +101,31 @@ static void ignore(void *context, const struct store_answer *answer)
 {
     (void)context;
     (void)answer;
+}
+
+static void on_audited(void *context, const struct store_answer *answer)
+{
+    (void)context;
+    if (answer->error != 0) {
+        log_warn("the audit has no entry of what was done or refused: the store does not answer");
+    }
+}
+
+void call_audit(const struct asker *asker, const char *who, const char *what, const char *detail)
+{
+    char text[AUDIT_DETAIL_BYTES_MAX + 1];
+    size_t whole = 0, bytes = strlen(detail), next;
+    while (whole < bytes && (next = utf8_character(detail + whole, bytes - whole)) > 0 &&
+           whole + next < sizeof(text)) {
+        whole += next;
+    }
+    memcpy(text, detail, whole);
+    text[whole] = '\0';
+    struct store_request request = {.verb = STORE_AUDIT};
+    request.audit.who = who;
+    request.audit.what = what;
+    request.audit.detail = text;
+    store_submit(asker->service->store, &request, on_audited, NULL);
 }
 
 static void tell_store_disconnected(struct service *service, const char *session,

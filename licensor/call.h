@@ -34,6 +34,9 @@ void call_submit(struct call *call, const struct store_request *request);
 void call_refuse(const struct asker *asker, Engenho__RefusalReason reason, const char *en,
                  const char *pt);
 void call_answer_licence(const struct asker *asker);
+/* Put what an operator did or was refused into the store's list; `detail` is cut where it is too
+ * long. */
+void call_audit(const struct asker *asker, const char *who, const char *what, const char *detail);
 /* How a connection is called in the store. */
 void call_connection_text(const struct service *service, uint64_t number, char text[48]);
 

@@ -21,6 +21,7 @@
  * counter.
  */
 #define NUMBER_MAX (UINT64_C(1) << 46)
+#define INSTALL "install licence"
 #define BEGAN_US_MAX (INT64_C(1) << 52) /* the year 2112; a double is exact until then */
 
 static void refuse_bad(const struct asker *asker, const char *en)
@@ -329,17 +330,28 @@ static void handle_explain(const struct asker *asker, const Engenho__Explain *me
     call_submit(call, &request);
 }
 
+static void audit_refused(const struct asker *asker, const char *who, const char *what,
+                          const char *why)
+{
+    char detail[ERROR_TEXT_BYTES_MAX + 16];
+    snprintf(detail, sizeof(detail), "refused: %s", why);
+    call_audit(asker, is_text(who, NAME_BYTES_MAX) ? who : "", what, detail);
+}
+
 static void handle_operator_release(const struct asker *asker,
                                     const Engenho__ReleaseByOperator *message)
 {
     if (!is_name(message->who, NAME_BYTES_MAX) || message->token > NUMBER_MAX) {
-        refuse_bad(asker, "a release by an operator names who releases, and a token");
+        static const char why[] = "a release by an operator names who releases, and a token";
+        audit_refused(asker, message->who, "release", why);
+        refuse_bad(asker, why);
         return;
     }
     log_info("seat released by an operator", LOG_TEXT("who", message->who),
              LOG_INT("token", (int64_t)message->token),
              LOG_TEXT("peer", connection_peer(asker->connection)));
     struct store_request request = {.verb = STORE_OPERATOR_RELEASE, .token = message->token};
+    request.audit.who = message->who;
     call_submit(call_new(asker, STORE_OPERATOR_RELEASE), &request);
 }
 
@@ -351,6 +363,7 @@ static void handle_install(const struct asker *asker, const Engenho__InstallLice
                                            .time = ticker_licence_time(asker->service)};
     int rc = licences_install(&source, message->file.data, message->file.len, &error);
     if (rc != 0) {
+        audit_refused(asker, message->who, INSTALL, error.text);
         call_refuse(asker,
                     rc == -EXDEV ? ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_MIX
                                  : ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE,
@@ -361,11 +374,25 @@ static void handle_install(const struct asker *asker, const Engenho__InstallLice
     }
     log_info("licence installed", LOG_TEXT("peer", connection_peer(asker->connection)));
     if (ticker_load_licences(asker->service, &error) != 0) {
+        audit_refused(asker, message->who, INSTALL, error.text);
         call_refuse(asker, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE, error.text,
                     "Licença recusada");
         return;
     }
+    const struct limits *limits = &asker->service->limits;
+    char detail[AUDIT_DETAIL_BYTES_MAX + 1];
+    snprintf(detail, sizeof(detail), "installed; now edition %s, %u keys, for %s",
+             edition_word(limits->edition), limits->keys, limits->customer);
+    call_audit(asker, is_text(message->who, NAME_BYTES_MAX) ? message->who : "", INSTALL, detail);
     call_answer_licence(asker);
+}
+
+static void handle_list_audit(const struct asker *asker, const Engenho__ListAudit *message)
+{
+    bool is_all = message->max == 0 || message->max > AUDIT_ENTRIES_MAX;
+    struct store_request request = {.verb = STORE_LIST_AUDIT,
+                                    .max = is_all ? AUDIT_ENTRIES_MAX : message->max};
+    call_submit(call_new(asker, STORE_LIST_AUDIT), &request);
 }
 
 /* Usage and the Master ------------------------------------------------------------------------- */
@@ -392,6 +419,7 @@ static void handle_acknowledge_usage(const struct asker *asker,
 static void handle_set_master(const struct asker *asker, const Engenho__SetMaster *message)
 {
     struct store_request request = {.verb = STORE_MASTER, .demo = message->demo};
+    request.audit.who = is_text(message->who, NAME_BYTES_MAX) ? message->who : "";
     call_submit(call_new(asker, STORE_MASTER), &request);
 }
 
@@ -484,6 +512,8 @@ void requests_message(void *context, struct connection *connection, const uint8_
         handle_set_master(&asker, message->set_master);
         break;
     case ENGENHO__TO_LICENSOR__BODY_LIST_AUDIT:
+        handle_list_audit(&asker, message->list_audit);
+        break;
     case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
     case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
         refuse_bad(&asker, "this licensor does not know the message; update it");

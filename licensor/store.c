@@ -41,6 +41,7 @@ void store_answer_release(struct store_answer *answer)
     free(answer->seats);
     free(answer->processors);
     free(answer->records);
+    free(answer->audit);
     memset(answer, 0, sizeof(*answer));
 }
 

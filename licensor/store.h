@@ -27,6 +27,9 @@
 #define USAGE_ID_BYTES_MAX (POOL_BYTES_MAX + 21)
 #define USAGE_HOLDERS_MAX 32 /* by name; the rest are one more, without a name */
 #define USAGE_RECORDS_MAX 1000
+#define AUDIT_ENTRIES_MAX 1000
+#define AUDIT_WHAT_BYTES_MAX 20
+#define AUDIT_DETAIL_BYTES_MAX 700
 
 enum store_verb {
     STORE_HELLO,
@@ -43,9 +46,11 @@ enum store_verb {
     STORE_EXPLAIN,
     STORE_MASTER,
     STORE_USAGE,
-    STORE_ACKNOWLEDGE
+    STORE_ACKNOWLEDGE,
+    STORE_AUDIT,
+    STORE_LIST_AUDIT
 };
-#define STORE_VERBS 15
+#define STORE_VERBS 17
 
 enum seat_use { SEAT_HELD, SEAT_REQUEST, SEAT_NOTIFIED };
 
@@ -60,6 +65,7 @@ enum store_word {
     STORE_LISTED,
     STORE_EXPLAINED,
     STORE_RECORDS,
+    STORE_AUDITED,
     STORE_REFUSED
 };
 
@@ -162,8 +168,11 @@ struct store_request {
     const struct store_holder *holders; /* tick: since the last one */
     size_t holders_count;
     bool demo;           /* master: it is in demo */
-    uint32_t max;        /* usage: records at most */
+    uint32_t max;        /* usage: records at most; list audit: entries */
     const char *through; /* acknowledge: id of the last record stored */
+    struct {
+        const char *who, *what, *detail;
+    } audit; /* audit; who also operator release and master */
 };
 
 struct store_grant {
@@ -239,6 +248,14 @@ struct usage_record {
     size_t holders_count;
 };
 
+/* What an operator did, or was refused. */
+struct audit_entry {
+    int64_t at_ms;
+    char who[NAME_BYTES_MAX + 1]; /* "": not said */
+    char what[AUDIT_WHAT_BYTES_MAX + 1];
+    char detail[AUDIT_DETAIL_BYTES_MAX + 1]; /* what came of it */
+};
+
 struct store_answer {
     /* 0, or -EIO: the store does not answer; then nothing else is set and it may have happened */
     int error;
@@ -279,6 +296,8 @@ struct store_answer {
     struct store_story story;     /* explain */
     struct usage_record *records; /* usage */
     size_t records_count;
+    struct audit_entry *audit; /* list audit: newest first */
+    size_t audit_count;
 };
 
 /* The answer is borrowed for the call. */

@@ -27,6 +27,8 @@ static const char *const names[STORE_VERBS] = {
     [STORE_MASTER] = "master",
     [STORE_USAGE] = "usage",
     [STORE_ACKNOWLEDGE] = "acknowledge",
+    [STORE_AUDIT] = "audit",
+    [STORE_LIST_AUDIT] = "list_audit",
 };
 
 /* Words of a command while it is written; the first error stays. */
@@ -163,6 +165,7 @@ static void add_arguments(struct words *words, const struct store_request *r)
         return;
     case STORE_OPERATOR_RELEASE:
         add_int(words, (int64_t)r->token);
+        add(words, r->audit.who);
         return;
     case STORE_TICK:
         add_tick(words, r);
@@ -175,8 +178,15 @@ static void add_arguments(struct words *words, const struct store_request *r)
         return;
     case STORE_MASTER:
         add(words, r->demo ? "demo" : "licensed");
+        add(words, r->audit.who);
+        return;
+    case STORE_AUDIT:
+        add(words, r->audit.who);
+        add(words, r->audit.what);
+        add(words, r->audit.detail);
         return;
     case STORE_USAGE:
+    case STORE_LIST_AUDIT:
         add_int(words, r->max);
         return;
     case STORE_ACKNOWLEDGE:

@@ -60,14 +60,19 @@ static void apply(struct memory *memory, const struct store_request *request,
         memory_explain(memory, request, answer);
         return;
     case STORE_MASTER:
-        memory->demo = request->demo;
-        answer->word = STORE_DONE;
+        memory_master(memory, request, answer);
         return;
     case STORE_USAGE:
         memory_usage(memory, request, answer);
         return;
     case STORE_ACKNOWLEDGE:
         memory_acknowledge(memory, request, answer);
+        return;
+    case STORE_AUDIT:
+        memory_write_audit(memory, request, answer);
+        return;
+    case STORE_LIST_AUDIT:
+        memory_list_audit(memory, request, answer);
         return;
     }
 }
@@ -124,6 +129,7 @@ void memory_store_free(struct memory *memory)
         free(memory->records[i]);
     }
     free(memory->records);
+    memory_audit_free(memory);
     free(memory);
 }
 

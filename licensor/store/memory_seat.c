@@ -1,6 +1,7 @@
 /*
  * Seats of the memory store: asked for, waived, freed.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -495,10 +496,18 @@ void memory_operator_release(struct memory *memory, const struct store_request *
 {
     struct member *member = NULL;
     struct seat *seat = find_token(memory, request->token, &member);
+    struct audit_entry *entry = memory_audit(memory, request->audit.who, "release");
     if (seat == NULL) {
+        snprintf(entry->detail, sizeof(entry->detail), "refused: no seat has token %" PRIu64,
+                 request->token);
         memory_refuse(answer, STORE_STALE);
         return;
     }
+    snprintf(entry->detail, sizeof(entry->detail),
+             "seat L%" PRIu64 " of pool %s taken from %s%s%s, request %s, token %" PRIu64,
+             seat->number, seat->pool->name, member->name,
+             seat->production[0] != '\0' ? ", production " : "", seat->production, seat->request,
+             seat->token);
     struct waived *waived, *next;
     HASH_ITER (hh, member->waived, waived, next) {
         if (waived->seat == seat) {

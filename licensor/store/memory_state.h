@@ -146,6 +146,8 @@ struct memory {
     bool demo;                     /* the Master is in demo */
     struct usage_record **records; /* of closed minutes, by minute and pool */
     size_t records_count;
+    struct audit_entry **audit; /* newest first */
+    size_t audit_count;
     int64_t recover_ms; /* no new grants before it */
     uint64_t epoch;     /* recoveries */
     bool ticked;
@@ -250,6 +252,17 @@ void memory_usage(struct memory *memory, const struct store_request *request,
                   struct store_answer *answer);
 void memory_acknowledge(struct memory *memory, const struct store_request *request,
                         struct store_answer *answer);
+
+/* memory_audit.c */
+/* A new entry, borrowed until the next; its detail is empty. */
+struct audit_entry *memory_audit(struct memory *memory, const char *who, const char *what);
+void memory_audit_free(struct memory *memory);
+void memory_write_audit(struct memory *memory, const struct store_request *request,
+                        struct store_answer *answer);
+void memory_list_audit(struct memory *memory, const struct store_request *request,
+                       struct store_answer *answer);
+void memory_master(struct memory *memory, const struct store_request *request,
+                   struct store_answer *answer);
 
 /* memory_session.c */
 struct member *memory_member(const struct memory *memory, const char *session);

@@ -267,6 +267,22 @@ static void read_records(struct reader *r, struct store_answer *answer)
     close_array(r, &rows);
 }
 
+static void read_audit(struct reader *r, struct store_answer *answer)
+{
+    struct reader rows = read_array(r);
+    answer->audit = memory_new(left(&rows) + 1, sizeof(*answer->audit));
+    while (more(&rows)) {
+        struct audit_entry *entry = &answer->audit[answer->audit_count++];
+        struct reader row = read_array(&rows);
+        entry->at_ms = read_int(&row);
+        read_text(&row, entry->who, sizeof(entry->who));
+        read_text(&row, entry->what, sizeof(entry->what));
+        read_text(&row, entry->detail, sizeof(entry->detail));
+        close_array(&rows, &row);
+    }
+    close_array(r, &rows);
+}
+
 static void read_seat_row(struct reader *outer, struct store_seat_row *row)
 {
     struct reader r = read_array(outer);
@@ -346,7 +362,8 @@ static const struct {
     {"done", STORE_DONE},           {"hello", STORE_DONE},      {"registered", STORE_REGISTERED},
     {"alive", STORE_ALIVE},         {"granted", STORE_GRANTED}, {"waiting", STORE_WAITING},
     {"released", STORE_RELEASED},   {"ticked", STORE_TICKED},   {"list", STORE_LISTED},
-    {"explained", STORE_EXPLAINED}, {"usage", STORE_RECORDS},   {"refused", STORE_REFUSED},
+    {"explained", STORE_EXPLAINED}, {"usage", STORE_RECORDS},   {"audit", STORE_AUDITED},
+    {"refused", STORE_REFUSED},
 };
 
 static void read_word(struct reader *r, enum store_word *ret_word)
@@ -407,6 +424,9 @@ static void read_rest(struct reader *r, struct store_answer *answer)
         return;
     case STORE_RECORDS:
         read_records(r, answer);
+        return;
+    case STORE_AUDITED:
+        read_audit(r, answer);
         return;
     case STORE_REFUSED:
         read_refused(r, answer);

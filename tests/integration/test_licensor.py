@@ -241,6 +241,43 @@ def test_what_people_see_of_a_seat(serve: Any) -> None:
     assert "released by an operator" in client.service.tail()
 
 
+def test_what_operators_do_and_are_refused_is_audited_and_outlives_licensor_and_redis(serve: Any, redis: Redis) -> None:
+    client = serve("enterprise-4.json")
+    client.register()
+    before_us = int(redis.client.time()[0]) * 1_000_000
+    seat = client.acquire(HELD, "P1").granted
+    client.ask(release_by_operator=L.ReleaseByOperator(token=seat.token, who="ana"))
+    client.ask(release_by_operator=L.ReleaseByOperator(token=seat.token, who="bob"))
+    client.ask(release_by_operator=L.ReleaseByOperator(token=seat.token, who="a\nb"))
+    client.ask(install_licence=L.InstallLicence(file=b"{}", who="eve"))
+    client.ask(install_licence=L.InstallLicence(file=signed(edition="enterprise", keys=3).encode(), who="ana"))
+    for demo in (True, True, False, False):
+        client.ask(set_master=L.SetMaster(demo=demo, who="producer"))
+    wanted = [
+        ("producer", "master", "the Master is licensed"),
+        ("producer", "master", "the Master is in demo"),
+        ("ana", "install licence", "installed; now edition enterprise, 7 keys"),
+        ("eve", "install licence", "refused: "),
+        ("", "release", "refused: a release by an operator names who releases"),
+        ("bob", "release", f"refused: no seat has token {seat.token}"),
+        ("ana", "release", f"seat L1 of pool productions taken from w1, production P1, request {seat.request}, token {seat.token}"),
+    ]
+
+    def check(client: Client) -> None:
+        entries = client.ask(list_audit=L.ListAudit()).audit.entries
+        assert [(entry.who, entry.what) for entry in entries] == [(who, what) for who, what, _ in wanted]
+        for entry, (_, _, detail) in zip(entries, wanted, strict=True):
+            assert entry.detail.startswith(detail)
+            assert entry.at_us >= before_us
+        assert list(client.ask(list_audit=L.ListAudit(max=2)).audit.entries) == list(entries[:2])
+
+    check(client)
+    client.service.kill()
+    redis.kill()
+    redis.start()
+    check(serve("enterprise-4.json", name="second"))
+
+
 @pytest.mark.parametrize(("name", "reason"), [
     ("expired.json", "the licence expired at 2021-12-31"),
     ("altered.json", "the licence was altered"),

@@ -1,9 +1,36 @@
 -- By people ---------------------------------------------------------------------------------------------------------
 
--- ARGV: token
+-- What operators did and were refused, newest first: T:audit, a list of packed time, who, what, detail.
+local AUDIT_MAX = 1000
+
+local function write_audit(c, who, what, detail)
+    later(c, 'LPUSH', c.T .. 'audit', pack(c.now, who, what, detail))
+    later(c, 'LTRIM', c.T .. 'audit', 0, AUDIT_MAX - 1)
+end
+
+-- ARGV: who what detail
+local function audit(keys, args)
+    local c = begin(keys)
+    load(c, {})
+    write_audit(c, args[1], args[2], args[3])
+    return answer(c, nil, 'done')
+end
+
+-- ARGV: how many at most
+local function list_audit(keys, args)
+    local c = begin(keys)
+    load(c, {})
+    local entries = {}
+    for i, packed in ipairs(call('LRANGE', c.T .. 'audit', 0, args[1] - 1)) do
+        entries[i] = {values(packed)}
+    end
+    return answer(c, nil, 'audit', entries)
+end
+
+-- ARGV: token who
 local function operator_release(keys, args)
     local c = begin_with_all(keys)
-    local token = tonumber(args[1])
+    local token, who = tonumber(args[1]), args[2]
     for _, session in ipairs(call('ZRANGE', c.T .. 'alive', 0, -1)) do
         local m = member_of(c, session)
         for _, entry in ipairs(things_of(m)) do
@@ -18,6 +45,9 @@ local function operator_release(keys, args)
                 if seat[ENDED] == 0 then
                     production_ends(m, seat, seat[PRODUCTION])
                 end
+                local production = seat[PRODUCTION] ~= '' and ', production ' .. seat[PRODUCTION] or ''
+                write_audit(c, who, 'release', 'seat L' .. seat[NUMBER] .. ' of pool ' .. seat[POOL] .. ' taken from '
+                    .. field(m, 'is name') .. production .. ', request ' .. request .. ', token ' .. token)
                 end_seat(c, m, request, seat, false)
                 local op = next_op(c)
                 hand_over_all(c)
@@ -25,13 +55,17 @@ local function operator_release(keys, args)
             end
         end
     end
+    write_audit(c, who, 'release', 'refused: no seat has token ' .. token)
     return answer(c, nil, 'refused', 'stale')
 end
 
--- ARGV: demo or licensed. What the Master says of its own licence.
+-- ARGV: demo or licensed, who. What the Master says of its own licence, each minute.
 local function master(keys, args)
     local c = begin(keys)
     load(c, {})
+    if (call('HGET', c.T .. 'limits', 'master') or 'licensed') ~= args[1] then
+        write_audit(c, args[2], 'master', args[1] == 'demo' and 'the Master is in demo' or 'the Master is licensed')
+    end
     later(c, 'HSET', c.T .. 'limits', 'master', args[1])
     return answer(c, nil, 'done')
 end

@@ -104,6 +104,10 @@ void answer_text(const struct store_answer *a, struct buf *out)
         PRINT(" %s=%u", a->orphans[i].pool, a->orphans[i].seats);
     }
     PRINT(" demo=%d", a->demo);
+    for (size_t i = 0; i < a->audit_count; i++) {
+        const struct audit_entry *e = &a->audit[i];
+        PRINT("\n  audit %" PRId64 " %s %s: %s", e->at_ms, e->who, e->what, e->detail);
+    }
     story_text(&a->story, out);
     records_text(a, out);
     list_text(a, out);

@@ -288,10 +288,21 @@ static void choose_release(struct script *script)
 static void choose_rare(struct script *script)
 {
     struct store_request *r = &script->request;
-    switch (pick(script, 16)) {
+    switch (pick(script, 18)) {
+    case 16:
+        r->verb = STORE_AUDIT;
+        r->audit.who = "";
+        r->audit.what = "install licence";
+        r->audit.detail = chance(script, 50) ? "installed" : "refused: altered";
+        return;
+    case 17:
+        r->verb = STORE_LIST_AUDIT;
+        r->max = 1 + (uint32_t)pick(script, AUDIT_ENTRIES_MAX);
+        return;
     case 12:
         r->verb = STORE_MASTER;
         r->demo = chance(script, 50);
+        r->audit.who = "producer";
         return;
     case 13:
     case 14:
@@ -316,6 +327,7 @@ static void choose_rare(struct script *script)
         r->verb = STORE_OPERATOR_RELEASE;
         script->asked = find_state(script, REQUEST_HELD);
         r->token = script->asked != NULL ? script->asked->token : 5;
+        r->audit.who = "operator";
         return;
     case 3:
         r->verb = STORE_HELLO;

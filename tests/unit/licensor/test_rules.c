@@ -313,6 +313,40 @@ static void who_waited_through_a_recovery_is_waived_at_the_next_heartbeat(void *
     memory_store_free(plant.memory);
 }
 
+static struct audit_entry newest, oldest;
+static size_t audited;
+
+static void keep_audit(void *context, const struct store_answer *answer)
+{
+    (void)context;
+    audited = answer->audit_count;
+    newest = answer->audit[0];
+    oldest = answer->audit[audited - 1];
+}
+
+static void the_audit_keeps_the_newest_thousand(void **state)
+{
+    (void)state;
+    struct plant plant = plant_of(1);
+    struct store_request list = {.verb = STORE_LIST_AUDIT, .max = 2000};
+    for (int i = 0; i <= AUDIT_ENTRIES_MAX; i++) {
+        char who[20];
+        snprintf(who, sizeof(who), "who%d", i);
+        struct store_request entry = {.verb = STORE_AUDIT};
+        entry.audit.who = who;
+        entry.audit.what = "release";
+        entry.audit.detail = "refused";
+        plant.now_ms++;
+        assert_int_equal(ask_store(plant.memory, plant.now_ms, &entry).word, STORE_DONE);
+    }
+    store_submit(memory_store(plant.memory), &list, keep_audit, NULL);
+    assert_int_equal(audited, AUDIT_ENTRIES_MAX);
+    assert_string_equal(newest.who, "who1000");
+    assert_int_equal(newest.at_ms, plant.now_ms);
+    assert_string_equal(oldest.who, "who1");
+    memory_store_free(plant.memory);
+}
+
 static struct usage_record record;
 static size_t records;
 
@@ -444,6 +478,7 @@ int main(void)
         cmocka_unit_test(who_waits_for_what_its_holder_gets_is_waived_with_it),
         cmocka_unit_test(who_waits_for_a_shared_seat_that_its_processor_gets_is_waived_with_it),
         cmocka_unit_test(who_waited_through_a_recovery_is_waived_at_the_next_heartbeat),
+        cmocka_unit_test(the_audit_keeps_the_newest_thousand),
         cmocka_unit_test(a_closed_minute_is_kept_until_it_is_acknowledged),
         cmocka_unit_test(a_clock_set_back_uses_no_minute_twice),
         cmocka_unit_test(a_clock_set_back_puts_no_minute_before_one_that_was_acknowledged),

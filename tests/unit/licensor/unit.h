@@ -30,6 +30,7 @@ static inline void keep_answer(void *context, const struct store_answer *answer)
     kept->seats = NULL;
     kept->processors = NULL;
     kept->records = NULL;
+    kept->audit = NULL;
 }
 
 static inline struct store_answer ask_store(struct memory *memory, int64_t now_ms,
