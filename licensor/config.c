@@ -154,6 +154,15 @@ static const struct option options[] = {
      .min = 65536,
      .max = 1073741824,
      .help = "bytes that wait for a client which does not read; then its connection is closed"},
+    {.name = "client-timeout",
+     .type = OPTION_DURATION,
+     .offset = AT(client_timeout_us),
+     .initial = "30s",
+     .min = SECOND / 10,
+     .max = 3600 * SECOND,
+     .help =
+         "how long a client may take to send its first request, or the rest of one that it began; then its connection is "
+         "closed"},
     {.name = "admin-listen",
      .type = OPTION_TEXT,
      .offset = AT(admin_listen),

@@ -447,6 +447,59 @@ static bool takes(const Engenho__ToLicensor *message)
            message->body_case == ENGENHO__TO_LICENSOR__BODY_ACQUIRE;
 }
 
+static void handle(const struct asker *asker, const Engenho__ToLicensor *message,
+                   const uint8_t *payload, size_t bytes)
+{
+    switch (message->body_case) {
+    case ENGENHO__TO_LICENSOR__BODY_REGISTER:
+        handle_register(asker, message->register_);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_HEARTBEAT:
+        handle_heartbeat(asker, message->heartbeat);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_ACQUIRE:
+        handle_acquire(asker, message->acquire, payload, bytes);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_RELEASE:
+        handle_release(asker, message->release);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_GOODBYE:
+        handle_goodbye(asker, message->goodbye);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_LIST_SEATS:
+        handle_list(asker, message->list_seats);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_EXPLAIN:
+        handle_explain(asker, message->explain);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_SHOW_LICENCE:
+        call_answer_licence(asker);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_INSTALL_LICENCE:
+        handle_install(asker, message->install_licence);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_RELEASE_BY_OPERATOR:
+        handle_operator_release(asker, message->release_by_operator);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_FETCH_USAGE:
+        handle_fetch_usage(asker, message->fetch_usage);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_ACKNOWLEDGE_USAGE:
+        handle_acknowledge_usage(asker, message->acknowledge_usage);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_SET_MASTER:
+        handle_set_master(asker, message->set_master);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY_LIST_AUDIT:
+        handle_list_audit(asker, message->list_audit);
+        break;
+    case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
+    case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
+        refuse_bad(asker, "this licensor does not know the message; update it");
+        break;
+    }
+}
+
 void requests_message(void *context, struct connection *connection, const uint8_t *payload,
                       size_t bytes)
 {
@@ -468,56 +521,8 @@ void requests_message(void *context, struct connection *connection, const uint8_
     const struct asker asker = {.service = service, .connection = connection, .id = message->id};
     if (connection_is_gone(connection) && takes(message)) {
         connection_answered(connection);
-        engenho__to_licensor__free_unpacked(message, NULL);
-        return;
-    }
-    switch (message->body_case) {
-    case ENGENHO__TO_LICENSOR__BODY_REGISTER:
-        handle_register(&asker, message->register_);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_HEARTBEAT:
-        handle_heartbeat(&asker, message->heartbeat);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_ACQUIRE:
-        handle_acquire(&asker, message->acquire, payload, bytes);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_RELEASE:
-        handle_release(&asker, message->release);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_GOODBYE:
-        handle_goodbye(&asker, message->goodbye);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_LIST_SEATS:
-        handle_list(&asker, message->list_seats);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_EXPLAIN:
-        handle_explain(&asker, message->explain);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_SHOW_LICENCE:
-        call_answer_licence(&asker);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_INSTALL_LICENCE:
-        handle_install(&asker, message->install_licence);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_RELEASE_BY_OPERATOR:
-        handle_operator_release(&asker, message->release_by_operator);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_FETCH_USAGE:
-        handle_fetch_usage(&asker, message->fetch_usage);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_ACKNOWLEDGE_USAGE:
-        handle_acknowledge_usage(&asker, message->acknowledge_usage);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_SET_MASTER:
-        handle_set_master(&asker, message->set_master);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY_LIST_AUDIT:
-        handle_list_audit(&asker, message->list_audit);
-        break;
-    case ENGENHO__TO_LICENSOR__BODY__NOT_SET:
-    case _ENGENHO__TO_LICENSOR__BODY__CASE_IS_INT_SIZE:
-        refuse_bad(&asker, "this licensor does not know the message; update it");
-        break;
+    } else {
+        handle(&asker, message, payload, bytes);
     }
     engenho__to_licensor__free_unpacked(message, NULL);
 }

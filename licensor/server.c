@@ -18,6 +18,7 @@
 
 #include "common/address.h"
 #include "common/bound_port.h"
+#include "common/clock.h"
 #include "common/frames.h"
 #include "common/memory.h"
 
@@ -26,6 +27,7 @@ struct connection {
     uint64_t number;
     struct bufferevent *stream;
     struct event *closing; /* closes it outside of everybody's calls */
+    struct event *silence; /* runs while a frame of the client is due */
     char peer[96];
     size_t unanswered;
     bool handling; /* frames of it are being handled */
@@ -52,7 +54,26 @@ static void connection_free(struct connection *connection)
     connection->server->callbacks.closed(connection->server->context, connection);
     bufferevent_free(connection->stream);
     event_free(connection->closing);
+    event_free(connection->silence);
     free(connection);
+}
+
+static void expect_frame(struct connection *connection)
+{
+    int64_t within_us = connection->server->options.silent_us_max;
+    struct timeval within = {.tv_sec = within_us / SECOND_US, .tv_usec = within_us % SECOND_US};
+    event_add(connection->silence, &within);
+}
+
+static void on_silence(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct connection *connection = context;
+    bool has_begun = evbuffer_get_length(bufferevent_get_input(connection->stream)) > 0;
+    connection_close(connection, has_begun
+                                     ? "the rest of a frame did not come within --client-timeout"
+                                     : "the client sent nothing within --client-timeout");
 }
 
 static void on_closing(evutil_socket_t fd, short what, void *context)
@@ -107,14 +128,23 @@ static bool is_gone(const struct connection *connection)
 static void handle_frames(struct connection *connection)
 {
     struct evbuffer *input = bufferevent_get_input(connection->stream);
+    size_t before = evbuffer_get_length(input);
     connection->handling = true;
     connection->gone = is_gone(connection);
     while (connection->unanswered < connection->server->options.requests_max &&
            handle_frame(connection, input)) {
     }
     connection->handling = false;
-    if (connection->unanswered >= connection->server->options.requests_max) {
+    bool is_full = connection->unanswered >= connection->server->options.requests_max;
+    size_t left = evbuffer_get_length(input);
+    if (is_full) {
         bufferevent_disable(connection->stream, EV_READ);
+    }
+    if (left < before || is_full) {
+        event_del(connection->silence);
+    }
+    if (left > 0 && !is_full && !event_pending(connection->silence, EV_TIMEOUT, NULL)) {
+        expect_frame(connection);
     }
 }
 
@@ -192,6 +222,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     memcpy(connection->peer, peer, sizeof(peer));
     connection->stream = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
     connection->closing = evtimer_new(server->base, on_closing, connection);
+    connection->silence = evtimer_new(server->base, on_silence, connection);
+    expect_frame(connection);
     HASH_ADD(hh, server->connections, number, sizeof(connection->number), connection);
     bufferevent_setcb(connection->stream, on_read, NULL, on_event, connection);
     bufferevent_enable(connection->stream, EV_READ | EV_WRITE);

@@ -23,6 +23,8 @@ struct server_options {
     size_t connections_max;
     size_t requests_max;   /* of one connection; then it is read no further */
     size_t send_bytes_max; /* that a client may leave unread; then it is closed */
+    /* from its start, or from the begin of a frame, until a frame is whole; then it is closed */
+    int64_t silent_us_max;
 };
 
 struct server_callbacks {

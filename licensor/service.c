@@ -151,7 +151,8 @@ static int start_servers(struct service *service, struct error *error)
     const struct server_options options = {.listen = config->listen,
                                            .connections_max = (size_t)config->connections_max,
                                            .requests_max = (size_t)config->requests_max,
-                                           .send_bytes_max = (size_t)config->send_bytes_max};
+                                           .send_bytes_max = (size_t)config->send_bytes_max,
+                                           .silent_us_max = config->client_timeout_us};
     const struct server_callbacks callbacks = {
         .message = requests_message, .closed = requests_closed, .complained = on_complaint};
     service->server = server_new(service->base, &options, &callbacks, service, error);

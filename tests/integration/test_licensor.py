@@ -328,6 +328,46 @@ def test_a_client_that_sends_nonsense_loses_its_connection_only(serve: Any) -> N
     assert client.acquire().HasField("granted")
 
 
+def test_a_client_that_does_not_read_its_answers_is_closed(serve: Any) -> None:
+    client = serve("enterprise-4.json", words=("--max-send", "64KiB"))
+    client.register()
+    for _ in range(16):
+        client.acquire()
+    deaf = Client(client.socket.getpeername()[1])
+    deaf.socket.settimeout(60)
+    asked = 0
+    with pytest.raises(ConnectionError):
+        while asked < 100_000:
+            deaf.send(list_seats=L.ListSeats())
+            asked += 1
+    assert "the client does not read its answers" in client.service.tail()
+    assert client.pool("requests").in_use == 16, "the others are served"
+
+
+def test_a_client_that_sends_nothing_or_half_a_frame_is_closed(tmp_path: pathlib.Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    service = licensor(tmp_path, redis.url, "--client-timeout", "10s", licences=("enterprise-4.json",), clock=clock).start()
+    silent, half, idle = connect(service), connect(service), connect(service)
+    idle.register()
+    half.socket.sendall(struct.pack(">I", 100) + b"x")
+    wait_for("all are there", lambda: service.metric("engenho_licensor_connections") == 3)
+    for _ in range(9):
+        clock.move(1)
+        half.socket.sendall(b"x")
+        assert idle.heartbeat().HasField("heartbeat")
+    assert service.metric("engenho_licensor_connections") == 3
+    clock.move(2)
+    service.probe("/livez")  # its loop wakes, and sees that time went by
+    assert silent.socket.recv(1) == b"" and half.socket.recv(1) == b""
+    assert "the client sent nothing within --client-timeout" in service.tail()
+    assert "the rest of a frame did not come within --client-timeout" in service.tail()
+    clock.move(20)
+    assert idle.heartbeat().HasField("heartbeat"), "who has sent a request may be silent between two"
+    service.kill()
+    redis.stop()
+
+
 def test_the_metrics_tell_what_happened(serve: Any) -> None:
     client = serve("enterprise-4.json")
     client.register()
