@@ -57,8 +57,8 @@ tsan: deps-test ## the C tests with the thread sanitizer
 	@cmake --preset tsan >/dev/null && cmake --build build/tsan --parallel $(JOBS)
 	@cd build/tsan && $(CTEST)
 
-fuzz: deps-test ## run every fuzz target for FUZZ_SECONDS each (60)
-	@tests/fuzz/run $(or $(FUZZ_SECONDS),60)
+fuzz: deps-test ## run fuzz targets (FUZZ_TARGETS, or all) for FUZZ_SECONDS each (60), or for FUZZ_CPU_SECONDS of CPU time
+	@tests/fuzz/run $(if $(FUZZ_CPU_SECONDS),--cpu-seconds $(FUZZ_CPU_SECONDS),$(or $(FUZZ_SECONDS),60)) $(FUZZ_TARGETS)
 
 docs: build ## write docs/CONFIGURATION.md and docs/METRICS.md anew from the programs' tables
 	@ENGENHO_BIN=$(CURDIR)/build/dev/bin python3 tests/lint/generate_docs.py --write
