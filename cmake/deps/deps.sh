@@ -26,10 +26,11 @@ as_root() {
     fi
 }
 
-# stamp NAME FILE...: the file whose existence says that step NAME was done with these inputs.
+# stamp NAME FILE...: the file whose existence says that step NAME was done with these inputs, by the function that asks as it
+# is now: a change of one step repeats no other.
 stamp() {
-    local name=$1; shift
-    printf '%s/stamps/%s-%s' "$deps" "$name" "$(cat "$@" "$here/deps.sh" | sha256sum | cut -c1-16)"
+    local name=$1 step=${FUNCNAME[1]}; shift
+    printf '%s/stamps/%s-%s' "$deps" "$name" "$({ cat "$@"; declare -f "$step"; } | sha256sum | cut -c1-16)"
 }
 
 debian_packages() {
@@ -76,15 +77,21 @@ CONF
     APT_CONFIG=$root/apt.conf apt-get update -qq
 }
 
+download_source() { (cd "$deps/src/$1" && APT_CONFIG=$deps/apt/apt.conf apt-get source -qq --download-only "$1" >/dev/null 2>&1); }
+
 # fetch_source NAME: unpack Debian's newer source package into $deps/src/NAME, without Debian's patches: librdkafka's
-# move its bundled sources to packages that Debian 12 does not have.
+# move its bundled sources to packages that Debian 12 does not have. Lists of days ago may name a version that is gone.
 fetch_source() {
     local name=$1
-    [ -e "$deps/apt/updated" ] || { newer_sources; touch "$deps/apt/updated"; }
     rm -rf "$deps/src/$name"
     mkdir -p "$deps/src/$name"
-    (cd "$deps/src/$name" && APT_CONFIG=$deps/apt/apt.conf apt-get source -qq --download-only "$name" >/dev/null 2>&1 &&
-        dpkg-source --no-check --skip-patches -x ./*.dsc tree >/dev/null) || fail "no source package of $name to be had"
+    if [ ! -e "$deps/apt/updated" ] || ! download_source "$name"; then
+        newer_sources
+        touch "$deps/apt/updated"
+        download_source "$name" || fail "no source package of $name to be had"
+    fi
+    (cd "$deps/src/$name" && dpkg-source --no-check --skip-patches -x ./*.dsc tree >/dev/null) ||
+        fail "the source package of $name can't be unpacked"
 }
 
 has_version() { PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --atleast-version="$2" "$1" 2>/dev/null; }
@@ -115,6 +122,24 @@ hiredis() {
         make USE_SSL=1 PREFIX="$prefix" LIBRARY_PATH=lib install) >"$deps/hiredis.log" 2>&1 ||
         fail "building hiredis failed, see $deps/hiredis.log"
     rm -rf "$deps/src/hiredis"
+}
+
+# Valkey's server, which the licensor's tests run on besides Redis. Speed is no matter, so it is built in the quickest way.
+valkey() {
+    local version
+    version=$("$deps/bin/valkey-server" --version 2>/dev/null | grep -oE 'v=[0-9.]+' || true)
+    if [ -n "$version" ]; then
+        say "Valkey ${version#v=}: present"
+        return
+    fi
+    say "building Valkey's server"
+    fetch_source valkey
+    (cd "$deps/src/valkey/tree/src" &&
+        make -j"$(nproc)" valkey-server OPTIMIZATION=-O0 DEBUG= MALLOC=libc BUILD_TLS=yes USE_SYSTEMD=no &&
+        mkdir -p "$deps/bin" && install valkey-server "$deps/bin/valkey-server.new" &&
+        mv "$deps/bin/valkey-server.new" "$deps/bin/valkey-server") >"$deps/valkey.log" 2>&1 ||
+        fail "building Valkey failed, see $deps/valkey.log"
+    rm -rf "$deps/src/valkey"
 }
 
 kafka_jars() {
@@ -154,6 +179,7 @@ kafka_jars
 if [ "$1" = test ]; then
     debian_packages debian-test.txt
     python_tests
+    valkey
     [ ! -e "$here/tools.sh" ] || deps=$deps "$here/tools.sh"
 fi
 say "done"

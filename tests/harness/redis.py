@@ -1,6 +1,7 @@
 """A private redis-server, safe as the licensor asks: append-only, no eviction.
 
-ENGENHO_REDIS_SERVER names another server that speaks its protocol, such as a valkey-server.
+Debian's Redis, unless a test asks for Valkey too (SERVERS); ENGENHO_REDIS_SERVER names another server that speaks the
+protocol, for all tests that do not ask.
 """
 
 from __future__ import annotations
@@ -10,22 +11,29 @@ import pathlib
 
 import redis as client
 
-from tests.harness.process import Process, free_port, wait_for
+from tests.harness.process import DEPS, Process, free_port, wait_for
 
 SERVER = os.environ.get("ENGENHO_REDIS_SERVER", "/usr/bin/redis-server")
+# What the rules are tested on (`make deps-test` builds Valkey).
+SERVERS = {"redis": "/usr/bin/redis-server", "valkey": str(DEPS / "bin/valkey-server")}
+
+# What the licensor's user may do, and no more (docs/OPERATIONS.md).
+LICENSOR_RIGHTS = ["~{engenho}*", "&{engenho}:*", "-@all", "+@read", "+@write", "-@dangerous", "+fcall", "+function|list",
+                   "+function|load", "+config|get", "+info", "+time", "+publish", "+subscribe"]
 
 
 class Redis:
     """A server; its data stays in `directory`, so that it can be killed and started again."""
 
-    def __init__(self, directory: pathlib.Path | str, *settings: str, environment: dict[str, str] | None = None):
+    def __init__(self, directory: pathlib.Path | str, *settings: str, environment: dict[str, str] | None = None,
+                 server: str = SERVER):
         """`settings` are more words of redis-server's command line: "--appendonly", "no"."""
         self.directory = pathlib.Path(directory)
         self.port = free_port()
         self.process = Process(
             "redis",
             [
-                SERVER,
+                server,
                 *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", ""),
                 *("--appendonly", "yes", "--maxmemory-policy", "noeviction", *settings),
             ],

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.harness.process import BIN, wait_for
-from tests.harness.redis import Redis
+from tests.harness.redis import SERVERS, Redis
 from tests.integration.licensors import HELD, SHIM, Clock, L, advance, connect, licensor
 
 LICENCES = ("full-8.json",)
@@ -307,11 +307,12 @@ def test_lost_writes_are_noticed_and_seats_claimed_again(tmp_path: pathlib.Path)
     redis.stop()
 
 
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_redis_and_the_model_agree_operation_by_operation(tmp_path: pathlib.Path, seed: int) -> None:
+def test_redis_and_the_model_agree_operation_by_operation(tmp_path: pathlib.Path, seed: int, server: str) -> None:
     clock = Clock(tmp_path / "clock")
     redis = Redis(tmp_path / "redis", "--enable-debug-command", "yes", "--appendonly", "no",
-                  environment=clock.environment).start()
+                  environment=clock.environment, server=SERVERS[server]).start()
     redis.client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
     operations = int(os.environ.get("ENGENHO_SIM_STEPS", "12000")) // 3
     done = subprocess.run([SHIM.parent / "sim_licensor_redis", redis.url, str(clock.file), str(seed), str(operations)],

@@ -1,4 +1,4 @@
-"""The 30-second rule over the wire, on real Redis, to the millisecond: the traces T1 to T6."""
+"""The 30-second rule over the wire, on real Redis and Valkey, to the millisecond: the traces T1 to T6."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from tests.harness.redis import Redis
+from tests.harness.redis import SERVERS, Redis
 from tests.integration.licensors import Clock, connect, licensor
 
 # Seats as [taken, freed] in seconds; then L-number and whether it is re-used for each; then what is consumed at the last grant.
@@ -20,11 +20,12 @@ TRACES = {
 }
 
 
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("name", TRACES)
-def test_trace(name: str, tmp_path: pathlib.Path) -> None:
+def test_trace(name: str, server: str, tmp_path: pathlib.Path) -> None:
     seats, expected, used = TRACES[name]
     clock = Clock(tmp_path / "clock")
-    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    redis = Redis(tmp_path / "redis", environment=clock.environment, server=SERVERS[server]).start()
     service = licensor(tmp_path, redis.url, licences=("enterprise-4.json",), clock=clock).start()
     client = connect(service)
     client.register()
