@@ -13,6 +13,7 @@ struct config {
     const char *listen;
     const char *redis;
     const char *redis_password_file;
+    const char *redis_sentinel_user, *redis_sentinel_password_file;
     const char *redis_ca_file, *redis_cert_file, *redis_key_file;
     const char *tenant;
     const char *licence_dir;

@@ -106,6 +106,38 @@ static void on_scrape(void *context)
         (double)server_connections(service->server));
 }
 
+/* Passwords that do not stand in the address, and what the Sentinels want to know besides. */
+static int read_redis_passwords(const struct config *config, struct redis_address *address,
+                                struct error *error)
+{
+    int rc = 0;
+    if (config->redis_password_file != NULL) {
+        rc = secret_file_read("redis-password-file", config->redis_password_file, address->password,
+                              sizeof address->password, error);
+    }
+    const char *user = config->redis_sentinel_user;
+    const char *file = config->redis_sentinel_password_file;
+    if (rc != 0 || (user == NULL && file == NULL)) {
+        return rc;
+    }
+    if (address->sentinels_count == 0) {
+        return error_set(
+            error, -EINVAL,
+            "--redis-sentinel-user and --redis-sentinel-password-file are for Sentinels, "
+            "and --redis names none; leave them out, or give sentinel://HOST,HOST/MASTER");
+    }
+    if (file == NULL || (user != NULL && strlen(user) >= sizeof address->sentinel_user)) {
+        return error_set(
+            error, -EINVAL,
+            "--redis-sentinel-user needs --redis-sentinel-password-file beside it, and "
+            "has at most %zu bytes",
+            sizeof address->sentinel_user - 1);
+    }
+    snprintf(address->sentinel_user, sizeof address->sentinel_user, "%s", user != NULL ? user : "");
+    return secret_file_read("redis-sentinel-password-file", file, address->sentinel_password,
+                            sizeof address->sentinel_password, error);
+}
+
 static int start_redis(struct service *service, struct error *error)
 {
     const struct config *config = service->config;
@@ -126,9 +158,8 @@ static int start_redis(struct service *service, struct error *error)
                        "or braces; change --tenant",
                        config->tenant, TENANT_BYTES_MAX);
     }
-    if (rc == 0 && config->redis_password_file != NULL) {
-        rc = secret_file_read("redis-password-file", config->redis_password_file,
-                              options.address.password, sizeof options.address.password, error);
+    if (rc == 0) {
+        rc = read_redis_passwords(config, &options.address, error);
     }
     if (rc == 0 && options.address.tls) {
         rc = redis_tls_new(config->redis_ca_file, config->redis_cert_file, config->redis_key_file,

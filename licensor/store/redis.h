@@ -36,6 +36,8 @@ struct redis_address {
     bool tls;
     char user[128];     /* "": none */
     char password[256]; /* "": none */
+    /* Of the Sentinels themselves, which redis_address_parse leaves empty: "": none. */
+    char sentinel_user[128], sentinel_password[256];
     int database;
 };
 

@@ -144,6 +144,47 @@ void redis_place_connect(struct redis *redis, const char *host, uint16_t port,
 
 /* Sentinel ------------------------------------------------------------------------------------- */
 
+static const struct redis_place *place_of_sentinel(const struct redis *redis)
+{
+    return &redis->options.address.sentinels[redis->turn];
+}
+
+/* What the Sentinel answered instead of an address. */
+static void refused_by_sentinel(struct redis *redis, const redisReply *reply)
+{
+    const struct redis_place *sentinel = place_of_sentinel(redis);
+    char reason[600];
+    if (reply->type == REDIS_REPLY_NIL) {
+        snprintf(reason, sizeof(reason),
+                 "the Sentinel at %s:%u knows no master '%s'; is the name in --redis right",
+                 sentinel->host, sentinel->port, redis->options.address.master);
+    } else if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOAUTH", 6) == 0) {
+        snprintf(
+            reason, sizeof(reason),
+            "the Sentinel at %s:%u wants a password; give it with --redis-sentinel-password-file",
+            sentinel->host, sentinel->port);
+    } else {
+        snprintf(reason, sizeof(reason), "the Sentinel at %s:%u refused to name the master: %s",
+                 sentinel->host, sentinel->port,
+                 reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected answer");
+    }
+    redis_drop(redis, false, reason);
+}
+
+/* It closed the connection, or TLS did. */
+static void silent_sentinel(struct redis *redis, const char *why)
+{
+    const struct redis_place *sentinel = place_of_sentinel(redis);
+    if (redis_tls_refusal(redis->options.tls) != NULL) {
+        redis_closed(redis, sentinel->host, sentinel->port, why);
+        return;
+    }
+    char reason[600];
+    snprintf(reason, sizeof(reason), "the Sentinel at %s:%u did not answer: %s", sentinel->host,
+             sentinel->port, why[0] != '\0' ? why : "it closed the connection");
+    redis_drop(redis, false, reason);
+}
+
 static void on_master(redisAsyncContext *ac, void *data, void *privdata)
 {
     struct redis *redis = privdata;
@@ -151,8 +192,6 @@ static void on_master(redisAsyncContext *ac, void *data, void *privdata)
     if (redis->sentinel != ac) {
         return; /* given up */
     }
-    const struct redis_place *sentinel = &redis->options.address.sentinels[redis->turn];
-    char reason[600];
     if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
         reply->element[0]->type == REDIS_REPLY_STRING && reply->element[0]->len < 256 &&
         reply->element[1]->type == REDIS_REPLY_STRING) {
@@ -167,25 +206,32 @@ static void on_master(redisAsyncContext *ac, void *data, void *privdata)
     }
     if (reply == NULL) {
         redis->sentinel = NULL; /* hiredis frees it after this call */
-        snprintf(reason, sizeof(reason), "the Sentinel at %s:%u did not answer: %s", sentinel->host,
-                 sentinel->port, ac->errstr[0] != '\0' ? ac->errstr : "it closed the connection");
-    } else if (reply->type == REDIS_REPLY_NIL) {
-        snprintf(reason, sizeof(reason),
-                 "the Sentinel at %s:%u knows no master '%s'; is the name in --redis right",
-                 sentinel->host, sentinel->port, redis->options.address.master);
+        silent_sentinel(redis, ac->errstr);
     } else {
-        snprintf(reason, sizeof(reason), "the Sentinel at %s:%u refused to name the master: %s",
-                 sentinel->host, sentinel->port,
-                 reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected answer");
+        refused_by_sentinel(redis, reply);
     }
-    redis_drop(redis, false, reason);
+}
+
+static void on_sentinel_logged_in(redisAsyncContext *ac, void *data, void *privdata)
+{
+    struct redis *redis = privdata;
+    const redisReply *reply = data;
+    if (reply != NULL && redis->sentinel == ac && reply->type == REDIS_REPLY_ERROR) {
+        const struct redis_place *sentinel = place_of_sentinel(redis);
+        char reason[600];
+        snprintf(reason, sizeof(reason),
+                 "the Sentinel at %s:%u refused the log-in: %s; are --redis-sentinel-user and the "
+                 "password in --redis-sentinel-password-file right",
+                 sentinel->host, sentinel->port, reply->str);
+        redis_drop(redis, false, reason);
+    }
 }
 
 static void on_sentinel_connected(const redisAsyncContext *ac, int status)
 {
     struct redis *redis = ac->data;
     if (status != REDIS_OK && redis->sentinel == ac) {
-        const struct redis_place *sentinel = &redis->options.address.sentinels[redis->turn];
+        const struct redis_place *sentinel = place_of_sentinel(redis);
         redis->sentinel = NULL; /* hiredis frees it after this call */
         unreachable(redis, sentinel->host, sentinel->port, ac->errstr);
     }
@@ -194,9 +240,15 @@ static void on_sentinel_connected(const redisAsyncContext *ac, int status)
 static void ask_sentinel(struct redis *redis, struct redisAsyncContext *ac)
 {
     redis->sentinel = ac;
+    const struct redis_address *address = &redis->options.address;
     redisAsyncSetConnectCallback(ac, on_sentinel_connected);
-    redisAsyncCommand(ac, on_master, redis, "SENTINEL GET-MASTER-ADDR-BY-NAME %s",
-                      redis->options.address.master);
+    if (address->sentinel_user[0] != '\0') {
+        redisAsyncCommand(ac, on_sentinel_logged_in, redis, "AUTH %s %s", address->sentinel_user,
+                          address->sentinel_password);
+    } else if (address->sentinel_password[0] != '\0') {
+        redisAsyncCommand(ac, on_sentinel_logged_in, redis, "AUTH %s", address->sentinel_password);
+    }
+    redisAsyncCommand(ac, on_master, redis, "SENTINEL GET-MASTER-ADDR-BY-NAME %s", address->master);
 }
 
 void redis_connect(struct redis *redis)

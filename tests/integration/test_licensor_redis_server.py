@@ -1,24 +1,19 @@
-"""How the licensor reaches its Redis: TLS, a user with few rights, Sentinels, names, IPv6; and which servers it refuses."""
+"""How the licensor reaches its Redis: TLS, a user with few rights, names, IPv6; and which servers it refuses."""
 
 from __future__ import annotations
 
 import pathlib
-import subprocess
-from collections.abc import Iterator
 
 import pytest
 import redis as redis_client
 
-from tests.harness.process import Process, free_port, wait_for
-from tests.harness.redis import Redis
+from tests.harness.certificates import make_certificate
+from tests.harness.process import free_port, wait_for
+from tests.harness.redis import LICENSOR_RIGHTS, Redis
 from tests.harness.system import Service
 from tests.integration.licensors import L, connect, licensor
 
 LICENCES = ("full-8.json",)
-
-# What the licensor's user may do, and no more (docs/OPERATIONS.md).
-ACL = ["~{engenho}*", "&{engenho}:*", "-@all", "+@read", "+@write", "-@dangerous", "+fcall", "+function|list", "+function|load",
-       "+config|get", "+info", "+time", "+publish", "+subscribe"]
 
 
 def _works(service: Service) -> None:
@@ -36,32 +31,14 @@ def _reason(service: Service, part: str) -> str:
 # TLS
 
 
-def _openssl(*words: str) -> None:
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-
-
-def _certificate(folder: pathlib.Path, name: str, names: str, signer: str | None) -> None:
-    """NAME.pem and NAME.key; signed by SIGNER, else by itself."""
-    request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-               "-keyout", str(folder / f"{name}.key")]
-    if signer is None:
-        _openssl(*request, "-x509", "-days", "2", "-out", str(folder / f"{name}.pem"))
-        return
-    (folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
-    _openssl(*request, "-out", str(folder / f"{name}.csr"))
-    _openssl("x509", "-req", "-in", str(folder / f"{name}.csr"), "-CA", str(folder / f"{signer}.pem"),
-             "-CAkey", str(folder / f"{signer}.key"), "-CAcreateserial", "-days", "2", "-extfile", str(folder / f"{name}.ext"),
-             "-out", str(folder / f"{name}.pem"))
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("certificates")
-    _certificate(folder, "ca", "", None)
-    _certificate(folder, "other", "", None)
-    _certificate(folder, "server", "IP:127.0.0.1,DNS:localhost", "ca")
-    _certificate(folder, "elsewhere", "DNS:elsewhere.example", "ca")
-    _certificate(folder, "client", "DNS:licensor", "ca")
+    make_certificate(folder, "ca", "", None)
+    make_certificate(folder, "other", "", None)
+    make_certificate(folder, "server", "IP:127.0.0.1,DNS:localhost", "ca")
+    make_certificate(folder, "elsewhere", "DNS:elsewhere.example", "ca")
+    make_certificate(folder, "client", "DNS:licensor", "ca")
     return folder
 
 
@@ -120,7 +97,7 @@ def test_files_that_are_no_certificates_are_told(tmp_path: pathlib.Path, certifi
 
 
 def test_a_user_with_few_rights_is_enough(tmp_path: pathlib.Path, redis: Redis) -> None:
-    redis.client.execute_command("ACL", "SETUSER", "licensor", "on", ">secret-word", *ACL)
+    redis.client.execute_command("ACL", "SETUSER", "licensor", "on", ">secret-word", *LICENSOR_RIGHTS)
     service = licensor(tmp_path, f"redis://licensor:secret-word@127.0.0.1:{redis.port}", licences=LICENCES).start()
     _works(service)
     client = connect(service)
@@ -145,7 +122,7 @@ def test_a_password_in_a_file(tmp_path: pathlib.Path, redis: Redis) -> None:
 
 
 def test_a_right_that_is_missing_is_told(tmp_path: pathlib.Path, redis: Redis) -> None:
-    redis.client.execute_command("ACL", "SETUSER", "licensor", "on", ">secret-word", *ACL, "-subscribe")
+    redis.client.execute_command("ACL", "SETUSER", "licensor", "on", ">secret-word", *LICENSOR_RIGHTS, "-subscribe")
     service = licensor(tmp_path, f"redis://licensor:secret-word@127.0.0.1:{redis.port}", licences=LICENCES).start()
     assert "secret-word" not in _reason(service, "'subscribe' command")
     assert service.stop() == 0
@@ -192,99 +169,4 @@ def test_a_name_that_nobody_knows_is_told_and_blocks_nothing(tmp_path: pathlib.P
     service = licensor(tmp_path, "redis://no-such-host.invalid:6379", licences=LICENCES).start()
     assert "no-such-host.invalid" in _reason(service, "no-such-host.invalid")
     assert service.probe("/livez").ok
-    assert service.stop() == 0
-
-
-# Sentinels
-
-
-class Sentinels:
-    """A master, two replicas and three Sentinels that watch them."""
-
-    def __init__(self, directory: pathlib.Path):
-        words = ("--min-replicas-max-lag", "2", "--repl-diskless-sync-delay", "0")
-        self.servers = [Redis(directory / f"redis{n}", *words).start() for n in range(3)]
-        master = self.servers[0]
-        for replica in self.servers[1:]:
-            replica.client.execute_command("REPLICAOF", "127.0.0.1", master.port)
-        wait_for("the replicas are there", lambda: all(
-            server.client.info("replication")["master_link_status"] == "up" for server in self.servers[1:]))
-        for server in self.servers:
-            server.client.config_set("min-replicas-to-write", 1)
-        self.ports = [free_port() for _ in range(3)]
-        self.processes = []
-        for number, port in enumerate(self.ports):
-            folder = directory / f"sentinel{number}"
-            folder.mkdir()
-            file = folder / "sentinel.conf"
-            file.write_text(f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
-                            f"sentinel monitor plant 127.0.0.1 {master.port} 2\n"
-                            "sentinel down-after-milliseconds plant 1000\nsentinel failover-timeout plant 10000\n")
-            self.processes.append(Process(f"sentinel{number}", ["/usr/bin/redis-server", str(file), "--sentinel"],
-                                          folder / "log").start())
-        wait_for("the Sentinels know one another and the replicas", lambda: all(
-            (seen := self.seen(port))["num-other-sentinels"] == "2" and seen["num-slaves"] == "2" for port in self.ports))
-
-    @staticmethod
-    def seen(port: int) -> dict[str, str]:
-        try:
-            words = redis_client.Redis(port=port, decode_responses=True).execute_command("SENTINEL", "MASTER", "plant")
-        except redis_client.RedisError as error:
-            raise RuntimeError(str(error)) from error
-        if isinstance(words, dict):
-            return {key: str(value) for key, value in words.items()}
-        return dict(zip(words[::2], words[1::2], strict=True))
-
-    @property
-    def url(self) -> str:
-        return "sentinel://" + ",".join(f"127.0.0.1:{port}" for port in self.ports) + "/plant"
-
-    def level(self) -> None:
-        """Wait until the replicas have all that the master has."""
-
-        def is_level() -> bool:
-            master = self.servers[0].client.info("replication")
-            return all(master[name]["offset"] == master["master_repl_offset"] for name in ("slave0", "slave1"))
-
-        wait_for("the replicas are level", is_level)
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.kill()
-        for server in self.servers:
-            server.stop()
-
-
-@pytest.fixture
-def sentinels(tmp_path: pathlib.Path) -> Iterator[Sentinels]:
-    watched = Sentinels(tmp_path)
-    yield watched
-    watched.stop()
-
-
-def test_sentinels_name_the_new_master_and_grants_go_on(tmp_path: pathlib.Path, sentinels: Sentinels) -> None:
-    service = licensor(tmp_path, sentinels.url, licences=LICENCES).start()
-    client = connect(service)
-    client.register()
-    seat = client.acquire(pools=["full"]).granted
-    sentinels.level()
-    sentinels.processes[0].kill()  # one of three may be away too
-    sentinels.servers[0].kill()
-
-    def goes_on() -> bool:
-        held = [L.HeldSeat(token=seat.token, pool=seat.pool, number=seat.number, kind=2, request=seat.request)]
-        if client.heartbeat().heartbeat.store_down:
-            return False
-        registered = client.register(session=client.session, held=held)
-        return registered.HasField("registered") and client.acquire(pools=["full"]).HasField("granted")
-
-    wait_for("seats are granted by the new master", goes_on, seconds=120)
-    assert client.acquire(pools=["full"]).refused.reason == L.REFUSAL_REASON_POOL_LIMIT, "the seat of before still counts"
-    assert client.release(seat).HasField("released")
-    assert service.stop() == 0
-
-
-def test_a_master_that_no_sentinel_knows_is_told(tmp_path: pathlib.Path, sentinels: Sentinels) -> None:
-    service = licensor(tmp_path, sentinels.url.replace("/plant", "/other"), licences=LICENCES).start()
-    _reason(service, "knows no master 'other'")
     assert service.stop() == 0
