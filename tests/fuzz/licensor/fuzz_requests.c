@@ -28,6 +28,7 @@ struct connection {
     uint64_t number; /* 0: closed */
     void *data;
     bool doomed;
+    bool gone; /* its client, before the message was read */
     unsigned unanswered;
     /* of the latest grant and session that it was told of, so that inputs may mean them */
     char request[REQUEST_BYTES_MAX + 1];
@@ -185,6 +186,11 @@ const char *connection_peer(const struct connection *connection)
 {
     (void)connection;
     return "127.0.0.1:1";
+}
+
+bool connection_is_gone(const struct connection *connection)
+{
+    return connection->gone;
 }
 
 void *connection_data(const struct connection *connection)
@@ -393,6 +399,7 @@ static void step(struct input *input)
 {
     unsigned word = next_byte(input);
     struct connection *connection = &plant.connections[(word & 3) % CONNECTIONS];
+    connection->gone = (word & 64) != 0;
     int64_t ms;
     switch (word >> 2 & 7) {
     case 0:
