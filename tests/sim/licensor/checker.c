@@ -54,6 +54,7 @@ void checker_answer(struct checker *checker, const struct store_request *request
         keep_grant(checker, &answer->handed[i]);
         checker->op = answer->handed[i].token > checker->op ? answer->handed[i].token : checker->op;
     }
+    checker->handed_count = checker->grants_count;
     if (answer->word == STORE_GRANTED && answer->grant.token != 0 && checker->is_new) {
         keep_grant(checker, &answer->grant);
     }
@@ -175,6 +176,38 @@ static int check_seats(const struct store_answer *list, struct error *error)
     return 0;
 }
 
+static const struct store_seat_row *row_of_request(const struct store_answer *list,
+                                                   const char *request)
+{
+    for (size_t i = 0; i < list->seats_count; i++) {
+        if (strcmp(list->seats[i].request, request) == 0) {
+            return &list->seats[i];
+        }
+    }
+    return NULL;
+}
+
+/* 6. Who waited beside a request that was handed its holder's seat waits no more. */
+static int check_beside(const struct checker *checker, const struct store_answer *list,
+                        struct error *error)
+{
+    for (size_t i = 0; i < checker->handed_count; i++) {
+        const struct store_seat_row *served = row_of_request(list, checker->grants[i].request);
+        for (size_t n = 0; served != NULL && n < list->seats_count; n++) {
+            const struct store_seat_row *other = &list->seats[n];
+            if (served->use == SEAT_HELD && other->use == SEAT_HELD &&
+                strcmp(other->state, "waiting") == 0 &&
+                strcmp(other->session, served->session) == 0 &&
+                strcmp(other->production, served->production) == 0) {
+                return error_set(error, -EBADMSG,
+                                 "rule 6: %s waits, and its holder has a seat by %s",
+                                 other->request, served->request);
+            }
+        }
+    }
+    return 0;
+}
+
 /* 2. A grant leaves its processor within the edition. */
 static int check_editions(const struct checker *checker, const struct store_answer *list,
                           struct error *error)
@@ -282,6 +315,8 @@ static int check_tokens(const struct checker *checker, const struct store_answer
 
 static void keep_state(struct checker *checker, const struct store_answer *list)
 {
+    /* an answer tells of its own transition, and not of who was waived by it */
+    checker->op = list->op > checker->op ? list->op : checker->op;
     checker->seats_count = 0;
     for (size_t i = 0; i < list->seats_count && i < CHECKER_SEATS_MAX; i++) {
         const struct store_seat_row *row = &list->seats[i];
@@ -301,6 +336,7 @@ int checker_state(struct checker *checker, const struct store_answer *list, stru
     int rc = check_pools(checker, list, error);
     rc = rc != 0 ? rc : check_editions(checker, list, error);
     rc = rc != 0 ? rc : check_seats(list, error);
+    rc = rc != 0 ? rc : check_beside(checker, list, error);
     rc = rc != 0 ? rc : check_tokens(checker, list, error);
     rc = rc != 0 ? rc : check_reuse(checker, list, error);
     keep_state(checker, list);

@@ -38,7 +38,7 @@ struct checker {
     char chain[CHAIN_POOLS_MAX][16];
     size_t chain_count;
     struct store_grant grants[CHECKER_SEATS_MAX];
-    size_t grants_count;
+    size_t grants_count, handed_count; /* the handed ones are the first */
     bool is_new; /* its number is above all before it */
     uint64_t op;
 };

@@ -627,8 +627,10 @@ int script_answer(struct script *script, const struct store_answer *answer, stru
         return error_set(error, -EBADMSG, "a late registration of %s was taken",
                          script->worker->name);
     }
-    bool is_new = script->asked != NULL && script->asked->state == REQUEST_FREE &&
-                  answer->op > script->highest_op;
+    /* also one that was over and is asked again when its answer is forgotten */
+    bool is_new =
+        script->asked != NULL && answer->op > script->highest_op &&
+        (script->asked->state == REQUEST_FREE || answer->grant.token > script->highest_op);
     int rc = 0;
     /* before the request's own seat */
     for (size_t i = 0; i < answer->handed_count && rc == 0; i++) {
