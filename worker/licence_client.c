@@ -395,7 +395,8 @@ static void on_beat(evutil_socket_t fd, short what, void *context)
     }
     if (client->sent_us != 0) {
         if (now_us - client->sent_us > ANSWER_US) {
-            drop_connection(client, "the licensor did not answer a heartbeat", client->backoff_us);
+            drop_connection(client, "the licensor did not answer a registration or heartbeat",
+                            client->backoff_us);
         }
         return;
     }
@@ -436,6 +437,8 @@ struct licence_client *licence_client_new(struct event_base *base,
     client->heartbeat_us = SECOND_US;
     client->retry_timer = evtimer_new(base, on_retry, client);
     client->beat_timer = evtimer_new(base, on_beat, client);
+    struct timeval wait = {.tv_sec = client->heartbeat_us / SECOND_US};
+    event_add(client->beat_timer, &wait); /* the first registration may stay unanswered, too */
     connect_now(client);
     return client;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import socket
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.harness import Kafka
 from tests.harness.process import wait_for
+from tests.harness.system import Service
 from tests.integration.plant import ECHO_AND_GATE, Plant
 from tests.keys.sign import licence, sign
 
@@ -60,6 +62,21 @@ def test_cut_off_from_every_licensor_it_starts_nothing_new_and_finishes_what_run
     assert all(result.start_us >= back_us for result in results[1:])
     assert len({result.session for result in results}) == 1
     assert worker.metric("engenho_worker_cut_off") == 0
+
+
+def test_a_licensor_that_does_not_answer_the_first_registration_is_left(tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the system takes its connections, as those of a process that is stopped
+        deaf.settimeout(60)
+        worker = Service("worker", tmp_path, "engenho-worker", [
+            "--kafka", "127.0.0.1:1", "--name", "w1", "--licensor", f"127.0.0.1:{deaf.getsockname()[1]}",
+            "--cache-dir", str(tmp_path / "cache"), "--admin-listen", "127.0.0.1:0"]).start()
+        try:
+            accepted = [deaf.accept()[0] for _ in range(2)]
+            assert "did not answer" in worker.tail()
+        finally:
+            worker.kill()
+        for connection in accepted:
+            connection.close()
 
 
 def test_a_strict_licence_kills_what_runs_before_its_lease_ends(plant: Plant, tmp_path: pathlib.Path) -> None:
