@@ -39,7 +39,7 @@ struct checker {
     size_t chain_count;
     struct store_grant grants[CHECKER_SEATS_MAX];
     size_t grants_count, handed_count; /* the handed ones are the first */
-    bool is_new; /* its number is above all before it */
+    bool is_new;                       /* its number is above all before it */
     uint64_t op;
 };
 
