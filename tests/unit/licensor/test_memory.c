@@ -263,6 +263,29 @@ static void a_heartbeat_of_the_connection_before_changes_nothing(void **state)
     memory_store_free(memory);
 }
 
+/* The process ended and the next one has the name: what the first one's connection said ends
+ * nothing. */
+static void a_late_goodbye_or_end_of_a_connection_ends_nothing_of_the_next_process(void **state)
+{
+    (void)state;
+    struct memory *memory = memory_store_new();
+    allow(memory, 2, 10, 1);
+    struct store_request first = registration("s1", "", 100, 1);
+    struct store_request next = registration("s2", "", 200, 1);
+    struct store_request other = registration("s3", "", 300, 1);
+    struct store_request goodbye = {.verb = STORE_GOODBYE, .session = "s1"};
+    struct store_request gone = {.verb = STORE_DISCONNECT, .session = "s1"};
+    gone.who.connection = "s1";
+    ask_store(memory, START, &first);
+    assert_int_equal(ask_store(memory, START + 10000, &next).word, STORE_REGISTERED);
+    struct store_answer seat = acquire(memory, START + 10000, "s2", "s2:1");
+    assert_int_equal(ask_store(memory, START + 10001, &goodbye).reason, STORE_UNKNOWN_SESSION);
+    ask_store(memory, START + 10001, &gone);
+    assert_int_equal(ask_store(memory, START + 10001, &other).reason, STORE_NAME_IN_USE);
+    assert_int_equal(let_go(memory, START + 10001, "s2", &seat.grant).word, STORE_RELEASED);
+    memory_store_free(memory);
+}
+
 static void tick_with(struct memory *memory, int64_t now_ms, int64_t lease_ms)
 {
     struct store_request request = {.verb = STORE_TICK, .lease_ms = lease_ms, .reuse_ms = 30000};
@@ -357,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_late_registration_frees_nothing_of_a_session_that_goes_on),
         cmocka_unit_test(a_late_registration_takes_no_name_over),
         cmocka_unit_test(a_heartbeat_of_the_connection_before_changes_nothing),
+        cmocka_unit_test(a_late_goodbye_or_end_of_a_connection_ends_nothing_of_the_next_process),
         cmocka_unit_test(nobody_dies_while_nobody_ticked),
         cmocka_unit_test(a_session_outlives_an_absence_of_the_store_however_short_its_lease_is),
         cmocka_unit_test(lost_writes_stop_grants_for_one_lease),
