@@ -42,6 +42,7 @@ static int run(const struct config *config)
     service_free(service);
     event_free(term);
     event_free(interrupt);
+    event_base_loop(base, EVLOOP_NONBLOCK); /* lets go of connections that a callback was due for */
     event_base_free(base);
     libevent_global_shutdown();
     return service != NULL ? 0 : 1;
