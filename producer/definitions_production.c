@@ -9,6 +9,7 @@
 
 #define DATES_MAX 1000
 #define RETRIES_MAX 1000
+#define SEAT_POOLS_MAX 8 /* the licensor takes no longer chain */
 #define PRODUCTION(member) offsetof(Engenho__Production, member)
 
 static DEFINITION_READ(ordering)
@@ -243,9 +244,9 @@ struct texts_member {
 static DEFINITION_READ(pools)
 {
     struct texts_member *target = member;
-    if (value->type != NODE_LIST || value->count == 0 || value->count > 16) {
-        return definition_refuse(reader, value, "%s, line %d, must be a list of 1 to 16 pools",
-                                 path, value->line);
+    if (value->type != NODE_LIST || value->count == 0 || value->count > SEAT_POOLS_MAX) {
+        return definition_refuse(reader, value, "%s, line %d, must be a list of 1 to %d pools",
+                                 path, value->line, SEAT_POOLS_MAX);
     }
     target->list = memory_new(value->count, sizeof *target->list);
     for (const struct node *child = value->first; child != NULL; child = child->next) {
@@ -253,6 +254,14 @@ static DEFINITION_READ(pools)
         int result = definition_read_name(reader, child, path, &target->list[target->count++]);
         if (result != 0) {
             return result;
+        }
+        const char *pool = target->list[target->count - 1];
+        for (size_t i = 0; i + 1 < target->count; i++) {
+            if (strcmp(target->list[i], pool) == 0) {
+                return definition_refuse(reader, child,
+                                         "%s, line %d, names pool %s twice: the chain loops", path,
+                                         child->line, pool);
+            }
         }
     }
     return 0;

@@ -36,6 +36,8 @@ def api(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]
     ("kind: Production\nname: p\nspec: {application: overheat, trigger: {schedule: {cron: '61 * * * *'}}}\n", "spec.trigger.schedule.cron, line 3: "),
     ("kind: Production\nname: p\nspec: {application: overheat, trigger: {schedule: {cron: '1 * * * *', timeZone: Brazil/Nowhere}}}\n", "Brazil/Nowhere"),
     ("kind: Production\nname: p\nspec: {application: overheat, trigger: {data: {connection: plant, object: o, when: value => 3}}}\n", "spec.trigger.data.when, line 3: "),
+    ("kind: Production\nname: p\nspec: {application: overheat, seat: {pools: [a, b, a]}}\n", "spec.seat.pools, line 3, names pool a twice: the chain loops"),
+    ("kind: Production\nname: p\nspec: {application: overheat, seat: {pools: [a, b, c, d, e, f, g, h, i]}}\n", "must be a list of 1 to 8 pools"),
     ("kind: Agent\nname: a\nname: b\n", "key 'name' is there twice, line 3: remove one"),
     ("", "the body holds 0 documents: 1 to 1000 are taken"),
 ])
