@@ -28,13 +28,25 @@ int command_licence_show(const struct call *call)
     return code;
 }
 
+/* A licence file as it is. Returns 0 with an owned text, or -errno with a sentence. */
+static int read_licence(const char *path, char **ret_data, size_t *ret_bytes, struct error *error)
+{
+    int failed = api_read_file(path, LICENCE_FILE_BYTES_MAX, ret_data, ret_bytes, error);
+    if (!failed && *ret_bytes == 0) {
+        free(*ret_data);
+        *ret_data = NULL;
+        return error_set(error, -EINVAL, "%s is empty: use the licence file as it was sent", path);
+    }
+    return failed;
+}
+
 int command_licence_install(const struct call *call)
 {
     struct error error = {.text = ""};
     struct client_answer answer;
     char *data = NULL;
     size_t bytes = 0;
-    if (api_read_file(call->operands[0], LICENCE_FILE_BYTES_MAX, &data, &bytes, &error) != 0) {
+    if (read_licence(call->operands[0], &data, &bytes, &error) != 0) {
         return command_fail(call, "%s", error.text);
     }
     const struct http_request request = {.method = "POST",
@@ -138,7 +150,7 @@ int command_licence_verify(const struct call *call)
     struct licence licence;
     char *data = NULL;
     size_t bytes = 0;
-    int failed = api_read_file(call->operands[0], LICENCE_FILE_BYTES_MAX, &data, &bytes, &error);
+    int failed = read_licence(call->operands[0], &data, &bytes, &error);
     failed = failed ? failed : verify(options, data, bytes, &licence, &error);
     free(data);
     if (failed) {

@@ -154,32 +154,72 @@ static void ignore(void *context, const char *path, const char *reason)
     (void)reason;
 }
 
-/* Written beside and renamed, so that nobody reads a part. */
-static int write_file(const char *path, const void *data, size_t bytes, struct error *error)
+static int write_all(int fd, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t written = write(fd, data, bytes);
+        if (written < 0 && errno != EINTR) {
+            return -errno;
+        }
+        data += written > 0 ? written : 0;
+        bytes -= written > 0 ? (size_t)written : 0;
+    }
+    return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno; /* EINVAL: nothing that could be lost */
+}
+
+/* Written beside and renamed, so that nobody reads a part. Returns 0 or -errno. */
+static int write_file(const char *path, const void *data, size_t bytes)
 {
     char *beside = memory_print("%s.new", path);
-    int rc = 0;
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, data, bytes) != (ssize_t)bytes || fsync(fd) != 0 ||
-        rename(beside, path) != 0) {
+    int rc = fd < 0 ? -errno : write_all(fd, data, bytes);
+    if (fd >= 0 && close(fd) != 0 && rc == 0) {
         rc = -errno;
-        error_set(error, rc,
-                  "can't write %s: %s; give the licensor a licence directory that it may write",
-                  path, strerror(-rc));
-        unlink(beside);
     }
-    if (fd >= 0) {
-        close(fd);
+    if (rc == 0 && rename(beside, path) != 0) {
+        rc = -errno;
+    }
+    if (rc != 0 && fd >= 0) {
+        unlink(beside);
     }
     free(beside);
     return rc;
+}
+
+/* The licence is good; what is wrong with the directory, and what to do. */
+static int refuse_write(const char *directory, int rc, struct error *error)
+{
+    switch (-rc) {
+    case EROFS:
+    case EACCES:
+    case EPERM:
+        return error_set(
+            error, -EIO,
+            "the licence is good, but the licensor may not write its licence directory %s (%s): copy "
+            "the file there (in Kubernetes into the Secret that it comes from), or give the licensor "
+            "a directory that it may write",
+            directory, strerror(-rc));
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return error_set(
+            error, -EIO,
+            "the licence is good, but the disk of the licensor's licence directory %s is "
+            "full (%s): make room there and install it again",
+            directory, strerror(-rc));
+    default:
+        return error_set(error, -EIO,
+                         "the licence is good, but the licensor can't write it into its licence "
+                         "directory %s (%s): mend that and install it again",
+                         directory, strerror(-rc));
+    }
 }
 
 int licences_install(const struct licences_source *source, const void *file, size_t bytes,
                      struct error *error)
 {
     if (source->directory == NULL) {
-        return error_set(error, -ENOENT,
+        return error_set(error, -EIO,
                          "the licensor has no licence directory; start it with --licence-dir");
     }
     size_t keys_count;
@@ -193,10 +233,10 @@ int licences_install(const struct licences_source *source, const void *file, siz
     quiet.refused = ignore;
     struct limits limits;
     limits_init(&limits);
-    rc = load_directory(&quiet, &limits, error);
-    if (rc == 0) {
-        rc = limits_add(&limits, &licence, source->customer, &source->time, error);
+    if (load_directory(&quiet, &limits, error) != 0) {
+        return -EIO;
     }
+    rc = limits_add(&limits, &licence, source->customer, &source->time, error);
     if (rc != 0) {
         return rc;
     }
@@ -207,7 +247,7 @@ int licences_install(const struct licences_source *source, const void *file, siz
         }
     }
     char *path = memory_print("%s/licence-%s.json", source->directory, name);
-    rc = write_file(path, file, bytes, error);
+    rc = write_file(path, file, bytes);
     free(path);
-    return rc;
+    return rc != 0 ? refuse_write(source->directory, rc, error) : 0;
 }

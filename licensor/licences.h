@@ -29,8 +29,9 @@ MUST_CHECK int licences_load(const struct licences_source *source, struct limits
                              struct error *error);
 
 /*
- * Check a licence file against those that are there, and write it into the directory. Returns 0, or
- * -Exxx with a sentence; then nothing was written.
+ * Check a licence file against those that are there, and write it into the directory. Returns 0;
+ * -EIO with a sentence when the directory can't be read or written; or -Exxx with a sentence when
+ * the licence is not accepted. Then nothing was written.
  */
 MUST_CHECK int licences_install(const struct licences_source *source, const void *file,
                                 size_t bytes, struct error *error);

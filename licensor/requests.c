@@ -355,6 +355,23 @@ static void handle_operator_release(const struct asker *asker,
     call_submit(call_new(asker, STORE_OPERATOR_RELEASE), &request);
 }
 
+static void refuse_install(const struct asker *asker, const Engenho__InstallLicence *message,
+                           int rc, const char *why)
+{
+    audit_refused(asker, message->who, INSTALL, why);
+    if (rc == -EXDEV) {
+        call_refuse(asker, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_MIX, why,
+                    "É preciso um upgrade: todas as chaves têm a mesma edição");
+    } else if (rc == -EIO) {
+        call_refuse(
+            asker, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_NOT_WRITTEN, why,
+            "A licença não foi gravada: o licensor não pode usar o seu diretório de licenças");
+    } else {
+        call_refuse(asker, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE, why,
+                    "Licença recusada");
+    }
+}
+
 static void handle_install(const struct asker *asker, const Engenho__InstallLicence *message)
 {
     struct error error;
@@ -363,20 +380,13 @@ static void handle_install(const struct asker *asker, const Engenho__InstallLice
                                            .time = ticker_licence_time(asker->service)};
     int rc = licences_install(&source, message->file.data, message->file.len, &error);
     if (rc != 0) {
-        audit_refused(asker, message->who, INSTALL, error.text);
-        call_refuse(asker,
-                    rc == -EXDEV ? ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_MIX
-                                 : ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE,
-                    error.text,
-                    rc == -EXDEV ? "É preciso um upgrade: todas as chaves têm a mesma edição"
-                                 : "Licença recusada");
+        refuse_install(asker, message, rc, error.text);
         return;
     }
     log_info("licence installed", LOG_TEXT("peer", connection_peer(asker->connection)));
-    if (ticker_load_licences(asker->service, &error) != 0) {
-        audit_refused(asker, message->who, INSTALL, error.text);
-        call_refuse(asker, ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE, error.text,
-                    "Licença recusada");
+    rc = ticker_load_licences(asker->service, &error);
+    if (rc != 0) {
+        refuse_install(asker, message, rc, error.text);
         return;
     }
     const struct limits *limits = &asker->service->limits;

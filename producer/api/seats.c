@@ -132,6 +132,9 @@ static int code_of(Engenho__RefusalReason reason, const char **ret_fix)
         return 422;
     default:
         *ret_fix = "see `engenho seats`";
+    case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_NOT_WRITTEN:
+        *ret_fix = "what counted before still counts";
+        return 507;
         return 409;
     }
 }

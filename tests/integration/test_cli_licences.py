@@ -23,6 +23,7 @@ from tests.harness.topics import producer as kafka_producer
 from tests.integration.fake_licensor import usage_record
 from tests.integration.licensors import HELD, KEYS, REQUEST, Client
 from tests.integration.test_cli import Cli
+from tests.keys.sign import licence, sign
 
 MONITOR = ["PROCESSOR", "MACHINE", "USER", "AGENT", "PRODUCTION", "LICENCE ID", "REQUESTED", "GRANTED", "SEAT", "STATE", "SINCE", "IDLE"]
 
@@ -166,11 +167,15 @@ def test_wrong_licences_are_refused_in_one_sentence(cli: Cli, tmp_path: pathlib.
     other = "vendor:" + "A" * 43 + "="
     assert "does not trust" in cli.refused("licence", "verify", KEYS / "lite-1.json", "--public-key", other)
     assert "NAME:BASE64" in cli.refused("licence", "verify", KEYS / "lite-1.json", "--public-key", "vendor:short")
-    (tmp_path / "large.json").write_text("x" * 70000)
-    (tmp_path / "text.json").write_text("{}")
+    files = {"large.json": (b"x" * 70000, "larger than"), "text.json": (b"{}", "not a licence file"), "list.json": (b"[]", "not a licence file"),
+             "empty.json": (b"", "is empty"), "no.json": (b"edition: full", "line 1"), "bytes.json": (bytes(range(256)), "not a licence file")}
+    for name, (data, _) in files.items():
+        (tmp_path / name).write_bytes(data)
     for command in ("install", "verify"):
-        assert "larger than" in cli.refused("licence", command, tmp_path / "large.json")
-        assert "not a licence file" in cli.refused("licence", command, tmp_path / "text.json")
+        for name, (_, word) in files.items():
+            assert word in cli.refused("licence", command, tmp_path / name), name
+        assert "directory" in cli.refused("licence", command, tmp_path)
+        assert "No such file" in cli.refused("licence", command, tmp_path / "none.json")
     assert "Ed25519" in cli.refused("licence", "sign", "-", "--key", KEYS / "lite-1.json", "--key-name", "x",
                                     stdin=json.dumps({"customer": "A", "edition": "lite", "keys": 1, "valid_from": "2020-01-01",
                                                       "valid_until": "2030-01-01"}))
@@ -210,3 +215,31 @@ def test_usage_is_exported_in_order_and_once(cli: Cli) -> None:
     assert "neither a time nor a duration" in cli.refused("usage", "export", "--from", "soon")
     assert "not after" in cli.refused("usage", "export", "--from", "2026-01-02", "--until", "2026-01-01")
     cli.refused("usage", "export", "--format", "xml", code=2)
+
+
+def name_of(file: pathlib.Path) -> str:
+    """Under which the licensor keeps it: by its signature."""
+    signature = json.loads(file.read_text())["signature"]
+    return f"licence-{signature.replace('/', '').replace('+', '')[:16]}.json"
+
+
+def test_a_licence_directory_that_can_t_take_it_is_told_with_what_to_do(cli: Cli, tmp_path: pathlib.Path) -> None:
+    """The last test: the licensor begins anew with a directory that it may only read."""
+    file = tmp_path / "more.json"
+    file.write_text(json.dumps(sign(licence("full", 1))))
+    directory = cli.system.directory / "licences"
+    (directory / f"{name_of(file)}.new").symlink_to("/dev/full")
+    before = cli.json("licence", "show")["keys"]
+    said = cli.refused("licence", "install", file)
+    assert f"the disk of the licensor's licence directory {directory} is full" in said and "make room" in said
+    licensor = cli.system.licensor
+    licensor.stop()
+    licensor.argv = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c",
+                     'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"', str(directory), *licensor.argv]
+    licensor.start()
+    wait_for("the licensor is ready", lambda: licensor.probe("/readyz").ok)
+    wait_for("the producer has found it", lambda: cli.call("licence", "show").returncode == 0)
+    said = cli.refused("licence", "install", file)
+    assert f"may not write its licence directory {directory} (Read-only file system)" in said and "copy the file there" in said
+    assert cli.json("licence", "show")["keys"] == before
+    assert not (directory / name_of(file)).exists()

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.harness.process import wait_for
 from tests.harness.redis import Redis
-from tests.integration.licensors import HELD, L, connect, licensor
+from tests.integration.licensors import HELD, Clock, L, advance, connect, licensor
 from tests.keys.sign import licence, sign
 
 
@@ -69,5 +69,44 @@ def test_a_master_in_demo_gives_demo_limits_and_kills_nothing(tmp_path: pathlib.
             assert client.pool("productions").in_use == len(running)
         else:
             assert answer.HasField("granted")
+    service.kill()
+    redis.stop()
+
+
+def test_a_pool_that_no_licence_has_is_named(tmp_path: pathlib.Path, redis: Redis) -> None:
+    service = licensor(tmp_path, redis.url, licences=("full-8.json",)).start()
+    client = connect(service)
+    client.register()
+    refused = client.acquire(HELD, "p", pools=["nowhere"]).refused
+    assert refused.reason == L.REFUSAL_REASON_UNKNOWN_POOL
+    assert refused.text == "the licence has no pool nowhere; contact: licences@example.org"
+    assert refused.text_pt == "A licença não tem o grupo nowhere; contato: licences@example.org"
+    for pools in (["full", "full"], [f"p{number}" for number in range(9)]):
+        assert client.acquire(HELD, "p", pools=pools).refused.reason == L.REFUSAL_REASON_BAD_REQUEST
+    service.kill()
+
+
+def test_a_limit_lowered_below_what_is_in_use_takes_nothing_away(tmp_path: pathlib.Path) -> None:
+    """Two licences make four seats; one of them is taken out of the directory while all four are held."""
+    clock = Clock(tmp_path / "clock")
+    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    service = licensor(tmp_path, redis.url, licences=("full-8.json",), clock=clock).start()
+    client = connect(service)
+    client.register()
+    more = json.dumps(sign(licence("full", 1, pools={"full": 2}))).encode()
+    assert client.ask(install_licence=L.InstallLicence(file=more)).licence.keys == 9
+    held = [client.acquire(HELD, f"p{number}", pools=["full"]).granted for number in range(4)]
+    assert all(seat.token for seat in held)
+    for file in (tmp_path / "licences").glob("licence-*.json"):
+        file.unlink()
+    advance(clock, redis, service, 62, client)
+    assert client.ask(show_licence=L.ShowLicence()).licence.keys == 8
+    assert client.acquire(HELD, "one more", pools=["full"]).refused.text.startswith("licence limit reached: pool full, 4 of 2 in use")
+    assert sum(seat.state == "busy" for seat in client.ask(list_seats=L.ListSeats(pool="full")).seats.seats) == 4
+    for seat in held[:2]:
+        assert client.release(seat).HasField("released")
+    assert client.acquire(HELD, "one more", pools=["full"]).HasField("refused"), "two of two are in use"
+    client.release(held[2])
+    assert client.acquire(HELD, "one more", pools=["full"]).HasField("granted")
     service.kill()
     redis.stop()

@@ -3,7 +3,10 @@
  */
 #include "tests/unit/licensor/unit.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "licensor/licence.h"
 #include "licensor/licences.h"
@@ -212,6 +215,11 @@ static void what_is_signed_here_is_read_here(void **state)
 
 static unsigned refusals;
 
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
 static void count_refusal(void *context, const char *path, const char *reason)
 {
     (void)context;
@@ -237,6 +245,57 @@ static void a_directory_adds_up_what_is_good_in_it(void **state)
     assert_non_null(strstr(error.text, "--licence-dir"));
 }
 
+/* Install the test licence into `directory`, which can't take it. The sentence in `error`. */
+static void refuse_to_install(const char *directory, struct error *error)
+{
+    const struct licences_source source = {.directory = directory,
+                                           .time.now_us = INT64_C(1767225600000000)};
+    size_t bytes = load("enterprise-4.json");
+    assert_int_equal(licences_install(&source, file, bytes, error), -EIO);
+}
+
+static void a_directory_that_can_t_be_written_is_told_with_what_to_do(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/engenho-licences-XXXXXX", beside[4096];
+    struct error error;
+    assert_non_null(mkdtemp(directory));
+    const struct licences_source source = {.directory = directory,
+                                           .time.now_us = INT64_C(1767225600000000)};
+    size_t bytes = load("enterprise-4.json");
+    assert_int_equal(licences_install(&source, file, bytes, &error), 0);
+
+    /* The name that it is written under, as a link to a disk that is always full. */
+    struct dirent **entries;
+    assert_int_equal(scandir(directory, &entries, is_visible, NULL), 1);
+    snprintf(beside, sizeof(beside), "%s/%s.new", directory, entries[0]->d_name);
+    assert_int_equal(symlink("/dev/full", beside), 0);
+    refuse_to_install(directory, &error);
+    assert_non_null(strstr(error.text, "is full"));
+    assert_non_null(strstr(error.text, directory));
+
+    /* Nothing may be written here, by root neither while he is somebody else. */
+    assert_int_equal(chmod(directory, 0555), 0);
+    bool is_root = geteuid() == 0;
+    assert_int_equal(is_root ? seteuid(65534) : 0, 0);
+    refuse_to_install(directory, &error);
+    assert_int_equal(is_root ? seteuid(0) : 0, 0);
+    assert_non_null(strstr(error.text, "may not write its licence directory"));
+    assert_int_equal(chmod(directory, 0755), 0);
+
+    snprintf(beside, sizeof(beside), "%s/%s", directory, entries[0]->d_name);
+    refuse_to_install(beside, &error); /* a file */
+    assert_non_null(strstr(error.text, "Not a directory"));
+    assert_int_equal(unlink(beside), 0);
+    assert_int_equal(rmdir(directory), 0);
+    refuse_to_install(directory, &error); /* gone */
+    assert_non_null(strstr(error.text, "No such file or directory"));
+    refuse_to_install(NULL, &error);
+    assert_non_null(strstr(error.text, "--licence-dir"));
+    free(entries[0]);
+    free(entries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_licence_that_makes_no_sense_is_not_signed),
         cmocka_unit_test(what_is_signed_here_is_read_here),
         cmocka_unit_test(a_directory_adds_up_what_is_good_in_it),
+        cmocka_unit_test(a_directory_that_can_t_be_written_is_told_with_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
