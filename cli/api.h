@@ -87,6 +87,11 @@ struct seats_release_options {
     bool yes;
 };
 
+struct seats_audit_options {
+    struct client_options client;
+    int64_t limit;
+};
+
 /* These two ask nobody. */
 struct verify_options {
     int64_t output;
@@ -129,6 +134,7 @@ int command_schedules(const struct call *call);
 int command_seats(const struct call *call);
 int command_seats_explain(const struct call *call);
 int command_seats_release(const struct call *call);
+int command_seats_audit(const struct call *call);
 int command_licence_show(const struct call *call);
 int command_licence_install(const struct call *call);
 int command_licence_verify(const struct call *call);

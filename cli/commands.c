@@ -346,6 +346,17 @@ static const struct option seats_release_table[] = {
      .help = "do not ask"},
 };
 
+static const struct option seats_audit_table[] = {
+    CLIENT(struct seats_audit_options),
+    {.name = "limit",
+     .type = OPTION_INT,
+     .offset = offsetof(struct seats_audit_options, limit),
+     .initial = "100",
+     .min = 1,
+     .max = 1000,
+     .help = "how many at most: the newest"},
+};
+
 static const struct option verify_table[] = {
     OUTPUT(struct verify_options),
     {.name = "public-key",
@@ -589,6 +600,12 @@ const struct command commands[] = {
      .summary = "free a seat in its holder's place; it is logged who did",
      OPTIONS(seats_release_table, struct seats_release_options),
      .run = command_seats_release},
+    {.name = "seats audit",
+     .group = "Licences",
+     .summary =
+         "what operators did: seats freed, licences installed, the Master's state; the newest first",
+     OPTIONS(seats_audit_table, struct seats_audit_options),
+     .run = command_seats_audit},
     {.name = "licence show",
      .group = "Licences",
      .summary = "the licence that counts",

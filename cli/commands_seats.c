@@ -1,7 +1,8 @@
 /*
- * seats, seats explain, seats release: who holds what, why, and what an operator frees. Process:
- * engenho.
+ * seats, seats explain, seats release, seats audit: who holds what, why, what an operator frees,
+ * and what operators did. Process: engenho.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void print_state(const json_t *seat, char *text, size_t bytes)
     }
 }
 
-static void add_shown(json_t *seat)
+static void add_shown(json_t *seat, bool is_csv)
 {
     char text[64];
     bool is_waiting = strcmp(text_of(seat, "state"), "waiting") == 0;
@@ -79,6 +80,8 @@ static void add_shown(json_t *seat)
     if (idle > 0) {
         (void)snprintf(text, sizeof(text), "%.0f s", idle);
         json_object_set_new(seat, "shownIdle", json_string(text));
+    } else if (!is_csv) {
+        json_object_set_new(seat, "shownIdle", json_string("-"));
     }
 }
 
@@ -88,7 +91,7 @@ static int print_seats(const struct call *call, int64_t format, const json_t *an
     size_t i;
     json_array_foreach(seats, i, seat)
     {
-        add_shown(seat);
+        add_shown(seat, format == OUTPUT_CSV);
     }
     if (format == OUTPUT_CSV) {
         return output_rows(call, format, seats, seat_columns, ARRAY_SIZE(seat_columns));
@@ -211,5 +214,42 @@ int command_seats_release(const struct call *call)
                    : "");
         client_answer_release(&answer);
     }
+    return code;
+}
+
+static const struct output_column audit_columns[] = {
+    {"TIME", "at", false},
+    {"WHO", "who", false},
+    {"WHAT", "what", false},
+    {"DETAIL", "detail", false},
+};
+
+int command_seats_audit(const struct call *call)
+{
+    const struct seats_audit_options *options = call->config;
+    int64_t format = options->client.output;
+    char limit[24];
+    struct client_path path;
+    struct client_answer answer;
+    (void)snprintf(limit, sizeof(limit), "%" PRId64, options->limit);
+    client_path_init(&path, "/v1/seats/audit");
+    client_path_parameter(&path, "limit", limit);
+    int code = api_get(call, client_path_text(&path), &answer);
+    client_path_release(&path);
+    if (code) {
+        return code;
+    }
+    const json_t *entries = json_object_get(answer.json, "entries");
+    if (format == OUTPUT_JSON || format == OUTPUT_YAML) {
+        code = output_document(call, format, answer.json);
+    } else if (json_array_size(entries) == 0 && format != OUTPUT_CSV) {
+        printf(
+            "operators have freed no seat, installed no licence and said nothing of the Master\n");
+    } else {
+        /* the sentence is what one came for: it is not cut */
+        code = output_rows(call, format == OUTPUT_TABLE ? OUTPUT_WIDE : format, entries,
+                           audit_columns, ARRAY_SIZE(audit_columns));
+    }
+    client_answer_release(&answer);
     return code;
 }

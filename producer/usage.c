@@ -32,6 +32,7 @@ struct usage {
 struct saying {
     struct usage *usage;
     bool demo;
+    char *who; /* NULL: it is only said again */
     usage_master_said done;
     void *context;
 };
@@ -237,6 +238,7 @@ static void finish_saying(struct saying *saying, int result, const char *reason)
     if (saying->done != NULL) {
         saying->done(saying->context, result, reason);
     }
+    free(saying->who);
     free(saying);
 }
 
@@ -261,6 +263,9 @@ static void tell_licensor(struct saying *saying)
     question.body_case = ENGENHO__TO_LICENSOR__BODY_SET_MASTER;
     question.set_master = &body;
     body.demo = saying->demo;
+    if (saying->who != NULL) {
+        body.who = saying->who;
+    }
     if (licensor == NULL || licensor_client_ask(licensor, &question, on_told, saying) != 0) {
         on_told(saying, NULL,
                 licensor == NULL ? "this producer was started without --licensor"
@@ -291,9 +296,11 @@ static struct saying *new_saying(struct usage *usage, bool demo, usage_master_sa
     return saying;
 }
 
-void usage_set_master(struct usage *usage, bool demo, usage_master_said done, void *context)
+void usage_set_master(struct usage *usage, bool demo, const char *who, usage_master_said done,
+                      void *context)
 {
     struct saying *saying = new_saying(usage, demo, done, context);
+    saying->who = memory_copy_text(who);
     Engenho__MasterState state = ENGENHO__MASTER_STATE__INIT;
     Engenho__Control control = ENGENHO__CONTROL__INIT;
     state.demo = demo;

@@ -40,9 +40,11 @@ bool usage_is_ours(const struct usage *usage);
 /* 0: it is remembered, and the licensor knows it; else -EAGAIN, with a sentence. */
 typedef void (*usage_master_said)(void *context, int result, const char *reason);
 /*
- * Say whether the Master is in demo. It is remembered in the shard and said again each minute.
- * `done` is called once, perhaps before this returns.
+ * Say whether the Master is in demo, and for the licensor's audit `who` (borrowed) said so. It is
+ * remembered in the shard and said again each minute. `done` is called once, perhaps before this
+ * returns.
  */
-void usage_set_master(struct usage *usage, bool demo, usage_master_said done, void *context);
+void usage_set_master(struct usage *usage, bool demo, const char *who, usage_master_said done,
+                      void *context);
 
 #endif

@@ -50,6 +50,7 @@ void api_lag(struct call *call);
 void api_seats(struct call *call);
 void api_seat_explain(struct call *call);
 void api_seat_release(struct call *call);
+void api_seats_audit(struct call *call);
 void api_workers(struct call *call);
 void api_licence(struct call *call);
 void api_licence_install(struct call *call);

@@ -55,6 +55,7 @@ void api_licence_install(struct call *call)
     question.install_licence = &install;
     install.file.data = (uint8_t *)(uintptr_t)call->body;
     install.file.len = call->body_bytes;
+    install.who = (char *)(uintptr_t)api_caller(call);
     api_ask_licensor(call, &question, on_installed);
 }
 
@@ -108,5 +109,6 @@ void api_licence_master(struct call *call)
     call->extra = memory_copy_text(state);
     log_info("the Master's licence state was said", LOG_TEXT("who", api_caller(call)),
              LOG_TEXT("state", state));
-    usage_set_master(services->usage, strcmp(state, "demo") == 0, on_master, call);
+    usage_set_master(services->usage, strcmp(state, "demo") == 0, api_caller(call), on_master,
+                     call);
 }

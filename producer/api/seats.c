@@ -11,6 +11,8 @@
 #include "producer/api/api_parts.h"
 
 #define LIMIT_MAX 100000
+#define AUDIT_LIMIT 100
+#define AUDIT_LIMIT_MAX 1000
 
 static void write_pool(struct writer *json, const Engenho__PoolState *pool)
 {
@@ -130,11 +132,11 @@ static int code_of(Engenho__RefusalReason reason, const char **ret_fix)
     case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_MIX:
         *ret_fix = "ask who sold it for a licence that upgrades the others";
         return 422;
-    default:
-        *ret_fix = "see `engenho seats`";
     case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_NOT_WRITTEN:
         *ret_fix = "what counted before still counts";
         return 507;
+    default:
+        *ret_fix = "see `engenho seats`";
         return 409;
     }
 }
@@ -302,6 +304,43 @@ void api_seat_release(struct call *call)
     release.token = strtoull(text, NULL, 10);
     release.who = (char *)(uintptr_t)api_caller(call);
     api_ask_licensor(call, &question, on_released);
+}
+
+static void on_audit(void *context, const Engenho__FromLicensor *answer, const char *reason)
+{
+    struct call *call = context;
+    if (answer == NULL || answer->body_case != ENGENHO__FROM_LICENSOR__BODY_AUDIT) {
+        api_refuse_licensor(call, answer, reason);
+        return;
+    }
+    writer_object(&call->json, NULL);
+    writer_array(&call->json, "entries");
+    for (size_t i = 0; i < answer->audit->n_entries; i++) {
+        const Engenho__AuditEntry *entry = answer->audit->entries[i];
+        writer_object(&call->json, NULL);
+        writer_instant(&call->json, "at", entry->at_us);
+        writer_text(&call->json, "who", entry->who);
+        writer_text(&call->json, "what", entry->what);
+        writer_text(&call->json, "detail", entry->detail);
+        writer_end(&call->json);
+    }
+    writer_end(&call->json);
+    writer_end(&call->json);
+    call_reply(call, 200);
+}
+
+void api_seats_audit(struct call *call)
+{
+    Engenho__ToLicensor question = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__ListAudit list = ENGENHO__LIST_AUDIT__INIT;
+    int64_t limit = AUDIT_LIMIT;
+    if (!call_number(call, "limit", AUDIT_LIMIT_MAX, &limit)) {
+        return;
+    }
+    question.body_case = ENGENHO__TO_LICENSOR__BODY_LIST_AUDIT;
+    question.list_audit = &list;
+    list.max = (uint32_t)limit;
+    api_ask_licensor(call, &question, on_audit);
 }
 
 static void on_workers(void *context, const Engenho__FromLicensor *answer, const char *reason)

@@ -44,6 +44,7 @@ static const struct route routes[] = {
     {"POST", "dead-letters/*/redrive", "dead-letter-redrive", api_dead_letter_redrive},
     {"GET", "lag", "lag", api_lag},
     {"GET", "seats", "seats", api_seats},
+    {"GET", "seats/audit", "seats-audit", api_seats_audit},
     {"GET", "seats/*/explain", "seat-explain", api_seat_explain},
     {"POST", "seats/*/release", "seat-release", api_seat_release},
     {"GET", "licence", "licence", api_licence},

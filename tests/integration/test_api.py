@@ -477,7 +477,7 @@ def test_purged_dead_letters_are_gone(api: Api) -> None:
 
 
 def test_seats_and_workers_say_why_when_the_licensor_is_away(api: Api) -> None:
-    for path in ("/v1/seats", "/v1/workers", "/v1/licence", "/v1/seats/s:1/explain"):
+    for path in ("/v1/seats", "/v1/workers", "/v1/licence", "/v1/seats/s:1/explain", "/v1/seats/audit"):
         assert "127.0.0.1:1" in api.refused(503, "GET", path)["error"]
     assert "127.0.0.1:1" in api.refused(503, "POST", "/v1/seats/7/release")["error"]
     assert "127.0.0.1:1" in api.refused(503, "POST", "/v1/licence", data=b"{}")["error"]
@@ -489,6 +489,8 @@ def test_what_is_no_token_licence_or_state_is_refused_here_already(api: Api) -> 
         assert "is not the token of a seat" in api.refused(400, "POST", f"/v1/seats/{token}/release")["error"]
     assert "missing" in api.refused(400, "POST", "/v1/licence")["error"]
     assert "64 KiB" in api.refused(400, "POST", "/v1/licence", data=b"x" * 65537)["error"]
+    for limit in ("-1", "1001", "all", "9" * 30):
+        assert "limit" in api.refused(400, "GET", "/v1/seats/audit", params={"limit": limit})["error"]
     for body in (b"", b"demo", b'{"state": "full"}', b"[]"):
         assert "demo or licensed" in api.refused(400, "PUT", "/v1/licence/master", data=body)["error"]
 

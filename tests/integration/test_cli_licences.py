@@ -185,6 +185,33 @@ def test_wrong_licences_are_refused_in_one_sentence(cli: Cli, tmp_path: pathlib.
     assert "demo or licensed" in cli.refused("licence", "master", "broken", code=2)
 
 
+def test_what_operators_did_is_told_the_newest_first(cli: Cli, worker: Client) -> None:
+    token = worker.acquire(HELD, "audited", pools=["full"]).granted.token
+    cli.good("seats", "release", token, "--yes")
+    cli.refused("licence", "install", KEYS / "altered.json")
+    cli.good("licence", "install", KEYS / "full-8.json")
+    cli.good("licence", "master", "demo")
+    cli.good("licence", "master", "licensed")
+    entries = cli.json("seats", "audit", "--limit", "5")["entries"]
+    assert [entry["what"] for entry in entries] == ["master", "master", "install licence", "install licence", "release"]
+    assert {entry["who"] for entry in entries} == {getpass.getuser()}
+    assert all(entry["at"].startswith("20") and entry["detail"] for entry in entries)
+    assert [entry["at"] for entry in entries] == sorted((entry["at"] for entry in entries), reverse=True)
+    assert "altered" in entries[3]["detail"] and "full" in entries[4]["detail"]
+    table = cli.good("seats", "audit", "--limit", "1").splitlines()
+    assert table[0].split() == ["TIME", "WHO", "WHAT", "DETAIL"] and len(table) == 2 and entries[0]["detail"] in table[1]
+    assert len(list(csv.DictReader(io.StringIO(cli.good("seats", "audit", "-o", "csv"))))) >= 5
+    for limit in ("0", "-1", "1001", "9" * 30, "all"):
+        cli.refused("seats", "audit", "--limit", limit, code=2)
+
+
+def test_a_seat_that_somebody_uses_is_not_idle(cli: Cli, worker: Client) -> None:
+    held = worker.acquire(HELD, "busy", pools=["full"]).granted
+    line = next(line for line in cli.good("seats").splitlines() if f" {held.token} " in line)
+    assert line.split()[-1] == "-"
+    assert next(row for row in rows(cli) if row["LICENCE ID"] == str(held.token))["IDLE"] == ""
+
+
 def put(cli: Cli, *records: Any) -> None:
     out = kafka_producer(cli.system.kafka.servers)
     for record in records:
