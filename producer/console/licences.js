@@ -1,13 +1,12 @@
 // The Licences part: the licence, pools, processors, and seats with the seconds that queued ones have left.
 import { ask } from "./calls.js";
 import { badge, count, drawTable, element, find, seconds, time } from "./draw.js";
-import { language, say } from "./words.js";
+import { showHistory, stopHistory } from "./history.js";
+import { language, say, sayState } from "./words.js";
 
 const ASK_MS = 2000;
-const USAGE_MS = 60000;
-const USAGE_PAGE = 2000;
-const USAGE_PAGES_MAX = 20;
-const HOLDERS_SHOWN = 5;
+const AUDIT_MS = 30000;
+const AUDIT_SHOWN = 100;
 const PAGE = 100;
 const LIFE_SECONDS = 30;
 const SOON_DAYS = 30;
@@ -17,7 +16,7 @@ const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 let offset = 0;
 let total = 0;
 let asking = null; // the timer of the next question
-let askingUsage = null;
+let askingAudit = null;
 let counting = null;
 let shown = 0; // how often it was shown: an answer for an earlier time is late
 
@@ -108,74 +107,12 @@ const processorColumns = [
   ["lease", "number", (row) => seconds(row.leaseLeftSeconds)],
 ];
 
-const usageColumns = [
-  ["pool", "name", (row) => row.pool],
-  ["peak", "number", (row) => `${count(row.peak)} / ${count(row.limit)}`],
-  ["granted", "number", (row) => count(row.granted)],
-  ["reused", "number", (row) => count(row.reused)],
-  ["escalatedCount", "number", (row) => count(row.escalated)],
-  ["refused", "message", (row) => counts(row.refused, row.refusals)],
-  ["waitedCount", "number", (row) => (row.waited ? say("waitedMean", count(row.waited), seconds(row.waitSeconds / row.waited)) : "0")],
-  ["holders", "message", (row) => counts(row.granted, row.holders, HOLDERS_SHOWN)],
+const auditColumns = [
+  ["time", "time", (row) => element("time", { dateTime: row.at }, time.format(new Date(row.at)))],
+  ["who", "name", (row) => row.who || "–"],
+  ["what", "", (row) => sayState(row.what)],
+  ["outcome", "message", (row) => row.detail],
 ];
-
-// "12: pool_limit 9, edition_limit 3", the largest first.
-function counts(sum, named, most = Infinity) {
-  const entries = [...named].sort((a, b) => b[1] - a[1]);
-  const shownOnes = entries.slice(0, most).map(([name, value]) => `${name} ${count(value)}`);
-  return entries.length ? `${count(sum)}: ${shownOnes.join(", ")}${entries.length > most ? ", …" : ""}` : count(sum);
-}
-
-function addTo(map, name, value) {
-  map.set(name, (map.get(name) ?? 0) + value);
-}
-
-// Closed minutes summed by pool; a record that comes twice counts once.
-function sumUsage(records) {
-  const pools = new Map();
-  const known = new Set();
-  for (const record of records.filter(({ id }) => !known.has(id) && known.add(id))) {
-    const sum = pools.get(record.pool) ?? { pool: record.pool, limit: 0, peak: 0, granted: 0, reused: 0, escalated: 0, refused: 0,
-      waited: 0, waitSeconds: 0, refusals: new Map(), holders: new Map() };
-    pools.set(record.pool, sum);
-    sum.limit = record.limit;
-    sum.peak = Math.max(sum.peak, record.peak);
-    ["granted", "reused", "escalated", "refused", "waited", "waitSeconds"].forEach((name) => {
-      sum[name] += record[name];
-    });
-    record.refusals.forEach(({ reason, count: times }) => addTo(sum.refusals, reason, times));
-    record.holders.forEach(({ processor, production, granted }) =>
-      addTo(sum.holders, processor ? `${processor}/${production}` : say("others"), granted));
-  }
-  return [...pools.values()].sort((a, b) => a.pool.localeCompare(b.pool));
-}
-
-async function lookAtUsage() {
-  const now = shown;
-  const records = [];
-  let after = "";
-  clearTimeout(askingUsage);
-  try {
-    for (let page = 0; page < USAGE_PAGES_MAX; page += 1) {
-      const answer = await ask(`/v1/usage?from=24h&limit=${USAGE_PAGE}${after}`);
-      if (answer.records.length === 0) {
-        break;
-      }
-      records.push(...answer.records);
-      after = `&after=${encodeURIComponent(answer.next)}`;
-    }
-    if (now === shown) {
-      drawTable("licence-usage", usageColumns, sumUsage(records), say("noUsage"));
-    }
-  } catch (error) {
-    if (now === shown) {
-      drawTable("licence-usage", usageColumns, [], error.message);
-    }
-  }
-  if (now === shown) {
-    askingUsage = setTimeout(lookAtUsage, USAGE_MS);
-  }
-}
 
 function drawLicence(licence) {
   const until = licence.validUntil ? new Date(licence.validUntil) : null;
@@ -251,12 +188,30 @@ async function look() {
   }
 }
 
+async function lookAtAudit() {
+  const now = shown;
+  clearTimeout(askingAudit);
+  try {
+    const answer = await ask(`/v1/seats/audit?limit=${AUDIT_SHOWN}`);
+    if (now === shown) {
+      drawTable("licence-audit", auditColumns, answer.entries, say("noAudit"));
+    }
+  } catch (error) {
+    if (now === shown) {
+      drawTable("licence-audit", auditColumns, [], error.message);
+    }
+  }
+  if (now === shown) {
+    askingAudit = setTimeout(lookAtAudit, AUDIT_MS);
+  }
+}
+
 // Another page of seats, or the same again: what is on its way for the page before is dropped.
 function turn(by) {
   offset = Math.max(0, offset + by);
   shown += 1;
   look();
-  lookAtUsage();
+  lookAtAudit();
 }
 
 function confirmRelease(seat) {
@@ -282,13 +237,15 @@ export function showLicences() {
   find("seats-after").onclick = () => turn(PAGE);
   counting = setInterval(countDown, 1000);
   look();
-  lookAtUsage();
+  lookAtAudit();
+  showHistory();
 }
 
 export function stopLicences() {
   shown += 1;
   clearTimeout(asking);
-  clearTimeout(askingUsage);
+  clearTimeout(askingAudit);
+  stopHistory();
   clearInterval(counting);
   find("release").close();
 }
