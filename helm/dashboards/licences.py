@@ -48,6 +48,10 @@ USE = [
     Panel("Peak", "Most seats held at once since the store began, and the limit.", "timeseries", "short",
           (Query(f"max by (license) (engenho_license_peak_in_use{{{POOL}}})", "{{license}} peak"),
            Query(f"max by (license) (engenho_license_limit{{{POOL}}})", "{{license}} limit"))),
+    Panel("Fullest in each hour", "Most seats held at once in the hour before each moment, as a share of the limit: when a pool is short of seats. "
+          "The console's page Licences has the same by day and hour, from closed minutes.", "state-timeline", "percentunit",
+          (Query(f"max by (license) (max_over_time(engenho_license_in_use{{{POOL}}}[1h])) / max by (license) (engenho_license_limit{{{POOL}}})",
+                 "{{license}}"),), steps=((GREEN, None), (YELLOW, 0.8), (RED, 1.0)), decimals=0),
     Panel("Seats in use, how often", "Over the time shown: for how many samples so many seats were held.", "histogram", "short",
           (Query(f"max by (license) (engenho_license_in_use{{{POOL}}})", "{{license}}"),)),
 ]
@@ -58,6 +62,8 @@ REQUESTS = [
           stacked=True),
     Panel("Refused by pool", "Requests that were told that the pool is used up.", "timeseries", "reqps",
           (Query(f'sum by (license) (rate(engenho_license_requests_total{{{POOL}, outcome="refused"}}[$__rate_interval]))', "{{license}}"),)),
+    Panel("Escalated", "Seats that a later pool of a chain gave because those before it were full.", "timeseries", "reqps",
+          (Query(f"sum by (from, to) (rate(engenho_license_escalations_total{{{WHERE}}}[$__rate_interval]))", "{{from}} → {{to}}"),)),
     Panel("Waiting for a seat", "From a place in the waiting line to the seat.", "timeseries", "s",
           (Query(quantile(0.5, "engenho_license_wait_seconds"), "{{license}} p50"),
            Query(quantile(0.95, "engenho_license_wait_seconds"), "{{license}} p95"))),
