@@ -136,6 +136,14 @@ struct seat *seats_granted(struct seats *seats, const Engenho__Granted *granted,
     return seat;
 }
 
+void seats_refused(struct seats *seats, uint64_t request)
+{
+    struct seat *seat = seats_find(seats, request);
+    if (seat != NULL && seat->state == SEAT_ASKED) {
+        seat->request = ++seats->requests;
+    }
+}
+
 int64_t seats_tick(struct seats *seats, int64_t now_us)
 {
     int64_t next_us = INT64_MAX;

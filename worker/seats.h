@@ -70,6 +70,11 @@ void seats_idle(struct seats *seats, struct seat *seat, int64_t now_us);
  * it; then it was given back.
  */
 struct seat *seats_granted(struct seats *seats, const Engenho__Granted *granted, uint64_t request);
+/*
+ * The licensor refused request number `request` for good: asked for again, the seat has another
+ * number, or the answer would be the refusal that the licensor remembers.
+ */
+void seats_refused(struct seats *seats, uint64_t request);
 /* The asked seat of a request number, or NULL. */
 struct seat *seats_find(struct seats *seats, uint64_t request);
 /*

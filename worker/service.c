@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #define TICK_MS 100      /* a look without a wake-up: polls, leases, timeouts */
 #define AGAIN_US 1000000 /* after what could not be started */
+#define REFUSAL_TOLD_US (60 * SECOND_US)
 #define TURN_MIN_US 100
 #define DUE_MAX 10000 /* retries of a lane in memory; the others are read again later */
 
@@ -123,11 +125,30 @@ static void on_granted(void *context, const Engenho__Granted *granted, uint64_t 
     service_wake(service);
 }
 
+/* The licensor has decided, and remembers it; otherwise it could not, and may have granted. */
+static bool is_for_good(Engenho__RefusalReason reason)
+{
+    return reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_POOL_LIMIT ||
+           reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_LIMIT ||
+           reason == ENGENHO__REFUSAL_REASON__REFUSAL_REASON_UNKNOWN_POOL;
+}
+
+/* Asked for again each second for as long as it is wanted; a reason is logged once a minute. */
 static void on_seat_refused(void *context, uint64_t request, const Engenho__Refused *refused)
 {
     struct service *service = context;
-    log_warn("no seat; it is asked for again", LOG_INT("request", (int64_t)request),
-             LOG_TEXT("reason", refused->text));
+    if (strncmp(service->seat_refusal, refused->text, sizeof service->seat_refusal - 1) != 0 ||
+        clock_mono_us() > service->seat_refusal_us + REFUSAL_TOLD_US) {
+        char id[128]; /* as `engenho seats explain` takes it */
+        snprintf(id, sizeof id, "%s:%" PRIu64, licence_client_session(service->licence), request);
+        log_warn("no seat; it is asked for again until there is one", LOG_TEXT("request", id),
+                 LOG_TEXT("reason", refused->text));
+        snprintf(service->seat_refusal, sizeof service->seat_refusal, "%s", refused->text);
+        service->seat_refusal_us = clock_mono_us();
+    }
+    if (is_for_good(refused->reason)) {
+        seats_refused(&service->engine.seats, request);
+    }
     service->ask_again_us =
         clock_mono_us() + (refused->retry_after_us > 0 ? refused->retry_after_us : AGAIN_US);
 }

@@ -134,7 +134,9 @@ struct service {
     rd_kafka_t *plain; /* at-least-once */
     struct plain_commit plain_commits[2];
     uint64_t outstanding[2];
-    int64_t ask_again_us; /* when refused seats are asked for again; 0: none was */
+    int64_t ask_again_us;   /* when refused seats are asked for again; 0: none was */
+    char seat_refusal[512]; /* the reason that was logged last */
+    int64_t seat_refusal_us;
     bool broker_seen, fatal;
     char fatal_reason[256];
     int64_t down_told_us; /* when it was last told that no broker answers */

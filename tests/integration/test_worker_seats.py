@@ -13,6 +13,7 @@ from tests.harness import Kafka
 from tests.harness.process import wait_for
 from tests.integration.licensors import HELD, REQUEST, Client
 from tests.integration.plant import ECHO_AND_GATE, Plant
+from tests.keys.sign import licence, sign
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,18 @@ def test_each_run_on_demand_takes_a_seat_for_as_long_as_it_lasts(plant: Plant, t
     assert pool.granted + pool.reused - before.granted - before.reused == before.limit + 1
     assert pool.waived == before.waived
     other.close()
+
+
+def test_a_pool_that_no_licence_has_is_logged_once_and_what_waits_goes_on_with_it(plant: Plant) -> None:
+    """The last test: from here on the licence has one more pool."""
+    system = plant.system
+    plant.produce("poolless", "echo", "ordering: key\nseat: {pools: [nowhere]}")
+    plant.send("poolless", 7)
+    wait_for("it was asked for again and again",
+             lambda: system.licensor.metric("engenho_license_requests_total", license="", outcome="refused") > 2)
+    lines = [json.loads(line) for line in system.worker.log.read_text().splitlines() if "has no pool nowhere" in line]
+    assert [line["message"] for line in lines] == ["no seat; it is asked for again until there is one"]
+    assert "nowhere" in system.get(f"/v1/seats/{lines[0]['request']}/explain")["text"]
+    answer = system.call("POST", "/v1/licence", data=json.dumps(sign(licence("full", 1, pools={"nowhere": 1}))))
+    assert answer.ok, answer.text
+    assert plant.wait_results("poolless", 1)[0].seat_pool == "nowhere"

@@ -143,6 +143,25 @@ static void lost_seats_are_asked_for_anew_under_another_number(void **state)
     seats_release_all(&seats);
 }
 
+static void a_refused_seat_is_asked_for_again_under_another_number(void **state)
+{
+    struct seats seats;
+    struct seat seat = {.state = SEAT_NONE};
+    (void)state;
+    start(&seats);
+    seats_want(&seats, &seat);
+    uint64_t request = seat.request;
+    seats_refused(&seats, request);
+    assert_int_equal(seat.state, SEAT_ASKED);
+    assert_true(seat.request != request);
+    assert_null(seats_find(&seats, request));
+    request = seat.request;
+    grant(&seats, &seat);
+    seats_refused(&seats, request);
+    assert_int_equal(seat.request, request);
+    seats_release_all(&seats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +170,7 @@ int main(void)
         cmocka_unit_test(a_lingering_seat_goes_at_once_when_its_pool_has_a_line),
         cmocka_unit_test(work_that_returns_while_it_lingers_keeps_the_seat),
         cmocka_unit_test(a_grant_that_nobody_waits_for_is_given_back),
+        cmocka_unit_test(a_refused_seat_is_asked_for_again_under_another_number),
         cmocka_unit_test(lost_seats_are_asked_for_anew_under_another_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
