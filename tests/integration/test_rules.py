@@ -99,6 +99,7 @@ CASES = [
          {DRIFT % "1": "0+10x30", DRIFT % "5": "0+10x30", DRIFT % "+Inf": "0+10x30"}, 15, {}, "9.95s"),
     Case("ShardUnowned", {SHARD % "a": "0x10", SHARD % "b": "0x10"}, {SHARD % "a": "0x10", SHARD % "b": "1x10"}, 4, {"shard": "5"}, "0"),
     Case("LicenceRefused", {REQUESTS % "refused": "0+1x30"}, {REQUESTS % "refused": "5x30", REQUESTS % "granted": "0+9x30"}, 20, POOL, "10"),
+    Case("LicencePoolUnknown", {'engenho_license_requests_total{outcome="refused"}': "0+1x30"}, {REQUESTS % "refused": "0+9x30"}, 20, {}, "10"),
     Case("LicenceNearLimit", {IN_USE % "a": "95x20", LIMIT % "a": "100x20", IN_USE % "b": "95x20", LIMIT % "b": "100x20"},
          {IN_USE % "a": "90x20", LIMIT % "a": "100x20"}, 6, POOL, "95%"),
     Case("LicenceExhausted", {IN_USE % "a": "100x20", LIMIT % "a": "100x20"}, {IN_USE % "a": "99x20", LIMIT % "a": "100x20"}, 6, POOL),
