@@ -37,6 +37,13 @@ static int read_licence(const char *path, char **ret_data, size_t *ret_bytes, st
         *ret_data = NULL;
         return error_set(error, -EINVAL, "%s is empty: use the licence file as it was sent", path);
     }
+    if (failed == -EMSGSIZE) {
+        return error_set(
+            error, failed,
+            "%s is larger than 64 KiB, which no licence is: use the licence file as it "
+            "was sent",
+            path);
+    }
     return failed;
 }
 

@@ -189,7 +189,8 @@ static int check_all(struct limits *limits, const struct licence *licence, const
                        : limits->files > 0 ? limits->customer
                                            : licence->customer;
     if (strcmp(ours, licence->customer) != 0) {
-        return error_set(error, -EPERM, "the licence is for %s, and this installation is for %s",
+        return error_set(error, -EPERM,
+                         "the licence is for %s, and this installation is for %s; use your own",
                          licence->customer, ours);
     }
     int rc = check_time(licence, time, error);

@@ -12,6 +12,7 @@
 
 #define LIMIT_MAX 100000
 #define AUDIT_LIMIT 100
+#define TOKEN_MAX (UINT64_C(1) << 46) /* the licensor knows none above */
 #define AUDIT_LIMIT_MAX 1000
 
 static void write_pool(struct writer *json, const Engenho__PoolState *pool)
@@ -127,10 +128,8 @@ static int code_of(Engenho__RefusalReason reason, const char **ret_fix)
         *ret_fix = "see what there is now with `engenho seats -o wide`";
         return 404;
     case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_LICENCE:
-        *ret_fix = "check the file with `engenho licence verify FILE`";
-        return 422;
     case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_EDITION_MIX:
-        *ret_fix = "ask who sold it for a licence that upgrades the others";
+        *ret_fix = "what counted before still counts";
         return 422;
     case ENGENHO__REFUSAL_REASON__REFUSAL_REASON_NOT_WRITTEN:
         *ret_fix = "what counted before still counts";
@@ -288,13 +287,18 @@ static void on_released(void *context, const Engenho__FromLicensor *answer, cons
     call_reply(call, 200);
 }
 
+static bool is_token(unsigned long long number)
+{
+    return number > 0 && number <= TOKEN_MAX;
+}
+
 void api_seat_release(struct call *call)
 {
     Engenho__ToLicensor question = ENGENHO__TO_LICENSOR__INIT;
     Engenho__ReleaseByOperator release = ENGENHO__RELEASE_BY_OPERATOR__INIT;
     const char *text = call->parts[1];
     size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 18 || text[digits] != '\0' || strtoull(text, NULL, 10) == 0) {
+    if (digits == 0 || digits > 18 || text[digits] != '\0' || !is_token(strtoull(text, NULL, 10))) {
         call_refuse(call, 400, "token", "see the tokens with `engenho seats`",
                     "'%.60s' is not the token of a seat", text);
         return;

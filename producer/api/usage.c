@@ -124,7 +124,7 @@ static bool read_time(struct call *call, const char *name, int64_t *ret_us)
         return true;
     }
     call_refuse(call, 400, name, "write 2026-01-31, 2026-01-31T12:00:00Z, or 30d for so long ago",
-                "%s '%.60s' is neither a time nor a duration", name, text);
+                "'%.60s' is neither a time nor a duration", text);
     return false;
 }
 

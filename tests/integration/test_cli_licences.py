@@ -167,7 +167,7 @@ def test_wrong_licences_are_refused_in_one_sentence(cli: Cli, tmp_path: pathlib.
     other = "vendor:" + "A" * 43 + "="
     assert "does not trust" in cli.refused("licence", "verify", KEYS / "lite-1.json", "--public-key", other)
     assert "NAME:BASE64" in cli.refused("licence", "verify", KEYS / "lite-1.json", "--public-key", "vendor:short")
-    files = {"large.json": (b"x" * 70000, "larger than"), "text.json": (b"{}", "not a licence file"), "list.json": (b"[]", "not a licence file"),
+    files = {"large.json": (b"x" * 70000, "larger than 64 KiB"), "text.json": (b"{}", "not a licence file"), "list.json": (b"[]", "not a licence file"),
              "empty.json": (b"", "is empty"), "no.json": (b"edition: full", "line 1"), "bytes.json": (bytes(range(256)), "not a licence file")}
     for name, (data, _) in files.items():
         (tmp_path / name).write_bytes(data)
