@@ -42,9 +42,9 @@ class Gate:
         with self.condition:
             self.condition.wait_for(lambda: not self.closed)
             self.closed = True
-            self.condition.wait_for(lambda: self.inside == 0)
             try:
-                action()
+                if self.condition.wait_for(lambda: self.inside == 0, 0.1):  # else a licensor is stopped: the others go on
+                    action()
             finally:
                 self.closed = False
                 self.condition.notify_all()
@@ -63,7 +63,9 @@ class Run:
     gate: Gate = dataclasses.field(default_factory=Gate)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     moves: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    answer_s: float = 20  # a licensor that does not answer for so long is left, as workers leave it
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+    is_slow: bool = False  # a licensor is stopped: most of the history is to come after that
 
     def done(self) -> bool:
         return len(self.history) >= self.operations or self.stop.is_set()
@@ -98,6 +100,8 @@ class Asker:
         self.holds: dict[str, dict[str, Any]] = {}  # by request: what a HeldSeat says
         self.waits: str | None = None
         self.lost: dict[tuple[str, str | None], Lost] = {}  # by operation and request
+        self.registrations = 0
+        self.left: list[Client] = []  # connections that are left open: their licensor does not see that nobody is there
 
     # Connections
 
@@ -108,6 +112,7 @@ class Asker:
                 raise Stopped
             try:
                 self.client = Client(self.random.choice(self.run.ports))
+                self.client.socket.settimeout(self.run.answer_s)
             except OSError:
                 self.run.stop.wait(0.005)
                 continue
@@ -118,8 +123,10 @@ class Asker:
         held = [L.HeldSeat(request=request, **seat) for request, seat in self.holds.items()]
         waiting = [self.waits] if self.waits else []
         operation = self._operation("resume", claims=[{"request": h.request, "token": h.token} for h in held], waiting=waiting)
+        self.registrations += 1
         answer = self._ask(operation, register=L.Register(
-            name=f"w{self.number}", agent="default", host="here", pid=42, session=self.session, held=held, waiting=waiting))
+            name=f"w{self.number}", agent="default", host="here", pid=42, session=self.session, held=held, waiting=waiting,
+            began_us=1, sequence=self.registrations))
         if answer is None:
             return
         assert answer.HasField("registered"), answer
@@ -133,6 +140,18 @@ class Asker:
         if self.client is not None:
             self.client.close()
             self.client = None
+
+    def leave(self) -> None:
+        """The licensor does not answer: go elsewhere, and half of the time say nothing."""
+        if self.client is not None and self.random.random() < 0.5:
+            self.left.append(self.client)
+            self.client = None
+        self.drop()
+
+    def close(self) -> None:
+        self.drop()
+        for client in self.left:
+            client.close()
 
     # Requests
 
@@ -151,6 +170,8 @@ class Asker:
                 if self.session and self.random.random() < 0.003:
                     raise ConnectionAbortedError("dropped on purpose")
                 answer = client.answer(number)
+            except TimeoutError:
+                self.leave()
             except OSError:
                 self.drop()
             operation["to"] = time.monotonic_ns()
@@ -273,6 +294,7 @@ class Asker:
         body = {"release": L.Release(session=self.session, request=request, token=token)}
         operation, answer = self._until_answered("release", body, request=request, token=token)
         self._released(operation["out"], answer)
+        assert operation["out"]["word"] == "released", f"{request} was freed while its session went on with it"
         del self.holds[request]
 
     def look(self, pool: str) -> None:
@@ -283,6 +305,8 @@ class Asker:
     def work(self) -> None:
         """Until the history is long enough; then everything goes back."""
         while not self.run.done():
+            if self.run.is_slow:
+                self.run.stop.wait(0.05)
             if self.random.random() < 0.02:
                 self.look(self.random.choice(["requests", "full", "productions"]))
             elif len(self.holds) >= 4 or self.holds and self.random.random() < 0.4:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import random
+import signal
 import sys
 import threading
 import time
@@ -23,6 +25,9 @@ CAPS = {"full": 3, "productions": 10, "requests": 6}
 PRODUCTIONS = 3  # at once, of one processor
 LIFE_MS = 30_000
 CLIENTS = 8
+KILLS = ("licensor", "connections", "redis", "licensor")
+STOPS = ("stopped",)
+STOPPED_ANSWER_S = 0.6
 MOVES_S = [0.001, 0.01, 0.1, 0.3, 0.9]  # under a second: longer ones are steps of a clock to the licensor
 
 
@@ -34,14 +39,15 @@ def sign_licence(directory: pathlib.Path, **more: object) -> None:
 
 
 class Chaos:
-    """Kills, in turn and at random, and starts again what it killed."""
+    """Kills, in turn and at random, and starts again what it killed; or stops a licensor for a while."""
 
-    def __init__(self, run: Run, services: list[Service], redis: Redis, seed: int):
+    def __init__(self, run: Run, services: list[Service], redis: Redis, seed: int, kinds: tuple[str, ...]):
         self.run = run
         self.services = services
         self.redis = redis
         self.random = random.Random(seed)
-        self.kills = {"licensor": 0, "connections": 0, "redis": 0}
+        self.kinds = kinds
+        self.kills = dict.fromkeys(kinds, 0)
 
     def _kill(self, what: str) -> None:
         self.kills[what] += 1
@@ -50,12 +56,24 @@ class Chaos:
             service.kill()
             service.start()
             _ = service.ready
+        elif what == "stopped":
+            self._stop(self.random.choice(self.services).pid)
         elif what == "redis":
             self.redis.kill()
             self.redis.start()
         else:
             kind = self.random.choice(["normal", "pubsub"])
             self.redis.client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    def _stop(self, pid: int) -> None:
+        """Its clients go on with the other one; then it reads what they had sent, and more than once."""
+        self.run.is_slow = True
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.run.stop.wait(3 * self.run.answer_s)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            self.run.is_slow = False
 
     def work(self) -> None:
         at = 0
@@ -64,7 +82,7 @@ class Chaos:
             while len(self.run.history) < at and not self.run.done():
                 self.run.stop.wait(0.002)
             turn = sum(self.kills.values())
-            self._kill([*self.kills, "licensor"][turn % 4])
+            self._kill(self.kinds[turn % len(self.kinds)])
 
 
 class Mover:
@@ -123,7 +141,7 @@ def _write(file: pathlib.Path, run: Run, first_ms: int) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in [setup, *rows]))
 
 
-def make(directory: pathlib.Path, seed: int, operations: int) -> tuple[pathlib.Path, dict[str, int]]:
+def make(directory: pathlib.Path, seed: int, operations: int, kinds: tuple[str, ...] = KILLS) -> tuple[pathlib.Path, dict[str, int]]:
     """A history of so many operations: its file, and what was killed how often."""
     sign_licence(directory, productions=PRODUCTIONS, pools=CAPS)
     clock = Clock(directory / "clock")
@@ -136,10 +154,12 @@ def make(directory: pathlib.Path, seed: int, operations: int) -> tuple[pathlib.P
         for service in services:
             connect(service).close()
         run = Run([int(service.ready["listen"].rpartition(":")[2]) for service in services], operations)
+        if "stopped" in kinds:
+            run.answer_s = STOPPED_ANSWER_S
         askers = [Asker(number, run, seed * 1000 + number) for number in range(CLIENTS)]
         for asker in askers:
             asker.connect()
-        mover, chaos = Mover(run, clock, seed), Chaos(run, services, redis, seed)
+        mover, chaos = Mover(run, clock, seed), Chaos(run, services, redis, seed, kinds)
         team = Team(run)
         team.start(mover.work)
         clients = [team.start(asker.work) for asker in askers]
@@ -153,7 +173,7 @@ def make(directory: pathlib.Path, seed: int, operations: int) -> tuple[pathlib.P
         for pool in CAPS:
             askers[0].look(pool)
         for asker in askers:
-            asker.drop()
+            asker.close()
         file = directory / "history.jsonl"
         _write(file, run, first_ms)
         return file, chaos.kills
