@@ -10,7 +10,7 @@
 #include "cli/usage_rows.h"
 #include "common/memory.h"
 
-#define PAGE "2000"
+#define PAGE "5000"
 #define WRITE_BYTES ((size_t)1 << 20)
 
 const char *const usage_formats[] = {"csv", "json", NULL};

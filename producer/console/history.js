@@ -167,6 +167,7 @@ async function look() {
     if (!usage || Date.now() - began > ANEW_MS) {
       began = Date.now();
       usage = new Usage(began - days * DAY_MS);
+      tell(say("reading"));
     }
     await usage.read(() => now === shown);
     if (now === shown) {

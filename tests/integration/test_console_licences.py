@@ -313,7 +313,8 @@ def test_what_operators_did_is_listed(system: System, browser: Browser, worker: 
     page = open_licences(browser, system)
     row = page.locator("#licence-audit tbody tr").first
     expect(row).to_contain_text("ana")
-    expect(row).to_contain_text("seat freed")
+    expect(row).to_contain_text("free a seat")
+    expect(row).to_contain_text("production audited")
     browser.check()
 
 
