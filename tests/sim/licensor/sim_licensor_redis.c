@@ -132,10 +132,24 @@ static void look_in_memory(struct run *run)
     run->looking = false;
 }
 
+/* The whole state of both, which must be the same. */
+static void look_at_both(struct run *run)
+{
+    static const struct store_request look = {.verb = STORE_LIST, .pool = ""};
+    wait_for_redis(run);
+    run->looking = true;
+    submit(run, &look);
+    wait_for_redis(run);
+    run->looking = false;
+}
+
 static void step(struct run *run, uint64_t i)
 {
     const struct store_request *request = script_next(&run->script);
     if (run->script.now_ms != run->now_ms) {
+        if (run->script.is_clock_held) {
+            look_at_both(run); /* the clock steps: what is dead by now must be gone in both */
+        }
         wait_for_redis(run);
         set_clock(run, run->script.now_ms);
     }
@@ -154,7 +168,6 @@ static void step(struct run *run, uint64_t i)
 /* Some transitions in the same millisecond, then the whole state of both. Returns how many. */
 static uint64_t steps(struct run *run, uint64_t i)
 {
-    static const struct store_request look = {.verb = STORE_LIST, .pool = ""};
     uint64_t group =
         random_below(&run->groups, 100) < 60 ? 1 : random_below(&run->groups, GROUP_MAX);
     uint64_t done = 0;
@@ -165,10 +178,7 @@ static uint64_t steps(struct run *run, uint64_t i)
     }
     wait_for_redis(run);
     if (run->rc == 0) {
-        run->looking = true;
-        submit(run, &look);
-        wait_for_redis(run);
-        run->looking = false;
+        look_at_both(run);
     }
     return done;
 }
