@@ -16,6 +16,9 @@
 #include "common/utf8.h"
 #include "licensor/explain.h"
 
+#define SEATS_LISTED_MAX 1000
+#define MINUTE_MS 60000
+
 struct owner {
     char session[SESSION_BYTES_MAX + 1];
     uint64_t connection;
@@ -184,6 +187,32 @@ static void count_grant(struct service *service, const struct session *session,
     }
 }
 
+static void on_holders(void *context, const struct store_answer *answer)
+{
+    struct service *service = context;
+    for (size_t i = 0; i < answer->seats_count; i++) {
+        const struct store_seat_row *seat = &answer->seats[i];
+        if (strcmp(seat->state, "busy") == 0) {
+            holders_note(service->holders, seat->pool, explain_name(answer, seat->session),
+                         seat->production);
+        }
+    }
+}
+
+/*
+ * A seat was not there: whoever has one is named in the usage of this minute, too, unless there are
+ * so many that the store would be busy with it.
+ */
+static void note_holders(struct service *service, const char *pool)
+{
+    if (service->seats_listed > SEATS_LISTED_MAX ||
+        !holders_ask(service->holders, pool, service->clock.redis_ms / MINUTE_MS)) {
+        return;
+    }
+    struct store_request request = {.verb = STORE_LIST, .pool = pool};
+    store_submit(service->store, &request, on_holders, service);
+}
+
 static void count_answer(struct call *call, struct connection *connection,
                          const struct store_answer *answer)
 {
@@ -204,7 +233,12 @@ static void count_answer(struct call *call, struct connection *connection,
         if (answer->word == STORE_GRANTED) {
             count_grant(service, connection != NULL ? connection_data(connection) : &gone,
                         &answer->grant, call->who, call->request.ask.use == SEAT_NOTIFIED);
+        } else if (answer->word == STORE_WAITING) {
+            note_holders(service, call->pool);
         } else if (answer->word == STORE_REFUSED) {
+            if (answer->reason == STORE_POOL_LIMIT) {
+                note_holders(service, call->pool);
+            }
             count_outcome(service, answer->reason == STORE_UNKNOWN_POOL ? "" : call->pool,
                           "refused");
         }

@@ -42,7 +42,7 @@ bool explain_wants_holders(const struct store_story *story)
             (strcmp(story->word, "refused") == 0 && story->reason == STORE_POOL_LIMIT));
 }
 
-static const char *name_of(const struct store_answer *list, const char *session)
+const char *explain_name(const struct store_answer *list, const char *session)
 {
     for (size_t i = 0; i < list->processors_count; i++) {
         if (strcmp(list->processors[i].session, session) == 0) {
@@ -68,7 +68,7 @@ void explain_holders(const struct store_answer *list, char *text)
         instant_print(seat->since_ms * 1000, since);
         length += (size_t)snprintf(
             text + length, EXPLANATION_BYTES - length, "%s L%" PRIu64 " by %s for %s since %s",
-            named == 0 ? "; now held:" : ",", seat->number, name_of(list, seat->session),
+            named == 0 ? "; now held:" : ",", seat->number, explain_name(list, seat->session),
             seat->production[0] != '\0' ? seat->production : "a run", since);
         named++;
     }

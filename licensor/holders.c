@@ -18,8 +18,15 @@ struct holder {
     UT_hash_handle hh;
 };
 
+struct asked {
+    char pool[POOL_BYTES_MAX + 1];
+    int64_t minute;
+    UT_hash_handle hh;
+};
+
 struct holders {
-    struct holder *all; /* by key */
+    struct holder *all;  /* by key */
+    struct asked *asked; /* by pool: no more than a licence has */
     struct store_holder *rows;
 };
 
@@ -31,7 +38,12 @@ struct holders *holders_new(void)
 void holders_free(struct holders *holders)
 {
     if (holders != NULL) {
+        struct asked *asked, *next;
         holders_clear(holders);
+        HASH_ITER (hh, holders->asked, asked, next) {
+            HASH_DEL(holders->asked, asked);
+            free(asked);
+        }
         free(holders->rows);
         free(holders);
     }
@@ -44,8 +56,8 @@ static struct holder *find(const struct holders *holders, const char *key)
     return holder;
 }
 
-void holders_add(struct holders *holders, const char *pool, const char *processor,
-                 const char *production)
+static struct holder *find_or_make(struct holders *holders, const char *pool, const char *processor,
+                                   const char *production)
 {
     struct holder named = {.granted = 0};
     /* No name holds a line end. */
@@ -63,7 +75,35 @@ void holders_add(struct holders *holders, const char *pool, const char *processo
         snprintf(holder->production, sizeof(holder->production), "%s", production);
         HASH_ADD_STR(holders->all, key, holder);
     }
-    holder->granted++;
+    return holder;
+}
+
+void holders_add(struct holders *holders, const char *pool, const char *processor,
+                 const char *production)
+{
+    find_or_make(holders, pool, processor, production)->granted++;
+}
+
+void holders_note(struct holders *holders, const char *pool, const char *processor,
+                  const char *production)
+{
+    (void)find_or_make(holders, pool, processor, production);
+}
+
+bool holders_ask(struct holders *holders, const char *pool, int64_t minute)
+{
+    struct asked *asked;
+    HASH_FIND_STR(holders->asked, pool, asked);
+    if (asked != NULL && asked->minute == minute) {
+        return false;
+    }
+    if (asked == NULL) {
+        asked = memory_new(1, sizeof(*asked));
+        snprintf(asked->pool, sizeof(asked->pool), "%s", pool);
+        HASH_ADD_STR(holders->asked, pool, asked);
+    }
+    asked->minute = minute;
+    return true;
 }
 
 const struct store_holder *holders_rows(struct holders *holders, size_t *ret_count)

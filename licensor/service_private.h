@@ -45,6 +45,7 @@ struct service {
     } clock;
     uint32_t keys_used;
     struct holders *holders; /* since the last tick */
+    size_t seats_listed;     /* how many a list of them would have, at the last tick */
     bool demo;               /* the Master is in demo, as the store says */
     bool recovering;
     bool stopping;

@@ -125,8 +125,10 @@ static void show_counters(struct service *service, const char *pool)
 
 static void show_pools(struct service *service, const struct store_answer *answer)
 {
+    service->seats_listed = 0;
     for (size_t i = 0; i < answer->pools_count; i++) {
         const struct store_pool_row *row = &answer->pools[i];
+        service->seats_listed += row->in_use + row->queued + row->waiting;
         show_counters(service, row->pool);
         const struct {
             const char *name;

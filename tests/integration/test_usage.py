@@ -155,6 +155,11 @@ def test_the_minutes_of_a_real_licensor_are_stored_and_forgotten(kafka: Kafka, t
         assert (first.granted, first.refused, first.peak, first.limit) == (2, 1, 2, 2)
         assert [refusal.count for refusal in first.refusals] == [1]
         assert sorted((h.processor, h.production, h.granted) for h in first.holders) == [("w1", "one", 1), ("w1", "two", 1)]
+        assert client.acquire(HELD, "four", pools=["full"]).HasField("refused")
+        advance(clock, redis, service, 61, client)
+        second = wait_for("the next minute", lambda: [r for r in stored(api) if r.pool == "full"][1:])[0]
+        assert (second.granted, second.refused) == (0, 1)
+        assert sorted((h.processor, h.production, h.granted) for h in second.holders) == [("w1", "one", 0), ("w1", "two", 0)], "who held them"
         wait_for("it is forgotten", lambda: redis.client.zcard("{engenho}:usage") == 0)
         for state, edition, productions in (("demo", "demo", 10), ("licensed", "full", 2000)):
             assert api.good("PUT", "/v1/licence/master", json={"state": state}) == {"state": state}
@@ -164,7 +169,7 @@ def test_the_minutes_of_a_real_licensor_are_stored_and_forgotten(kafka: Kafka, t
         service.kill()
         service.start()
         advance(clock, redis, service, 61)
-        wait_for("the next minute", lambda: len([r for r in stored(api) if r.pool == "full"]) >= 2)
+        wait_for("one more minute", lambda: len([r for r in stored(api) if r.pool == "full"]) >= 3)
         ids = [r.id for r in stored(api)]
         assert len(ids) == len(set(ids))
     service.kill()
