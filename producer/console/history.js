@@ -22,9 +22,13 @@ let shown = 0; // how often it was shown or chosen anew: what is on its way for 
 
 // "12: pool_limit 9, edition_limit 3", the largest first.
 function counts(sum, named, most = Infinity) {
-  const entries = [...named].sort((a, b) => b[1] - a[1]);
+  const entries = [...named].filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
   const shownOnes = entries.slice(0, most).map(([name, value]) => `${name ? sayState(name) : say("others")} ${count(value)}`);
   return entries.length ? `${count(sum)}: ${shownOnes.join(", ")}${entries.length > most ? ", …" : ""}` : count(sum);
+}
+
+function showWaited(row) {
+  return row.waited ? say("waitedMean", count(row.waited), seconds(row.waitSeconds / row.waited)) : "0";
 }
 
 const usageColumns = [
@@ -34,7 +38,7 @@ const usageColumns = [
   ["reused", "number", (row) => count(row.reused)],
   ["escalatedCount", "number", (row) => count(row.escalated)],
   ["refused", "message", (row) => counts(row.refused, row.refusals)],
-  ["waitedCount", "number", (row) => (row.waited ? say("waitedMean", count(row.waited), seconds(row.waitSeconds / row.waited)) : "0")],
+  ["waitedCount", "number", showWaited],
   ["holders", "message", (row) => counts(row.granted, row.holders, HOLDERS_SHOWN)],
 ];
 
@@ -42,11 +46,12 @@ const refusedColumns = [
   ["minute", "time", (row) => element("time", { dateTime: row.from }, time.format(new Date(row.from)))],
   ["pool", "name", (row) => row.pool],
   ["refused", "number", (row) => count(row.refused)],
+  ["waitedCount", "number", showWaited],
   ["reason", "message", (row) => row.refusals.map(({ reason, count: times }) =>
     (row.refusals.length > 1 ? `${sayState(reason)} ${count(times)}` : sayState(reason))).join(", ")],
   ["peak", "number", (row) => `${count(row.peak)} / ${count(row.limit)}`],
   ["holdersThen", "message", (row) => row.holders.map(({ processor, production, granted }) =>
-    `${holderName(processor, production, say("others"))} ${count(granted)}`).join(", ") || say("nobodyNew")],
+    `${holderName(processor, production, say("others"))} ${granted ? count(granted) : say("sinceBefore")}`).join(", ") || "–"],
 ];
 
 const hidden = (text) => element("span", { className: "visually-hidden" }, text);

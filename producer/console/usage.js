@@ -3,7 +3,7 @@ import { ask } from "./calls.js";
 
 const PAGE = 5000;
 const RECORDS_MAX = 200000; // 31 days of four pools that are used each minute
-const REFUSED_MAX = 2000; // minutes in which something was refused: the newest so many are kept
+const REFUSED_MAX = 2000; // minutes in which something was refused or waited: the newest so many are kept
 const MINUTE_MS = 60000;
 
 const SUMMED = ["granted", "reused", "escalated", "refused", "waited", "waitSeconds"];
@@ -99,7 +99,7 @@ export class Usage {
     pool.minutes += 1;
     addTo(pool.minutesByPeak, record.peak, 1);
     this.addHour(pool, at, record);
-    if (record.refused > 0) {
+    if (record.refused > 0 || record.waited > 0) {
       this.refusedCount += 1;
       this.refused.push(record);
       if (this.refused.length > 2 * REFUSED_MAX) {

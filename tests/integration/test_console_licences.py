@@ -212,7 +212,7 @@ def test_one_minute_makes_a_history(system: System, browser: Browser) -> None:  
     expect(cell(page, 0, 0)).to_have_class("heat-2")
     expect(page.locator("#heat tbody tr")).to_have_count(1)
     expect(page.locator("#histogram tbody tr")).to_have_count(3)
-    expect(page.locator("#refusals")).to_contain_text("Nothing was refused in this time.")
+    expect(page.locator("#refusals")).to_contain_text("Nothing was refused in this time, and nothing waited.")
     browser.check()
 
 
@@ -220,7 +220,8 @@ def test_the_heat_map_the_histogram_and_the_refusals_say_what_the_minutes_say(sy
     """Yesterday: three seats at 08, all four and a refusal at 09; another pool beside it."""
     hour, minute = datetime.timedelta(hours=1), datetime.timedelta(minutes=1)
     refused = {"refused": 3, "refusals": [{"reason": "pool_limit", "count": 2}, {"reason": "edition_limit", "count": 1}],
-               "holders": [{"processor": "w1", "production": "report", "granted": 2}, {"processor": "", "production": "", "granted": 1}]}
+               "holders": [{"processor": "w1", "production": "report", "granted": 2}, {"processor": "", "production": "", "granted": 1},
+                           {"processor": "w2", "production": "night", "granted": 0}], "waited": 2, "waitSeconds": 5}
     records = [usage("full", midnight(1) + 8 * hour + n * minute, peak=3, granted=3) for n in range(10)]
     records += [usage("full", midnight(1) + 9 * hour, peak=4, **refused), usage("other", midnight(1) + 9 * hour, peak=700, limit=1000)]
     asked = answer_usage(browser.page, [*records, records[0]], most=5)
@@ -238,8 +239,8 @@ def test_the_heat_map_the_histogram_and_the_refusals_say_what_the_minutes_say(sy
     expect(rows.nth(4).locator("td").nth(0)).to_have_text("4 (all)")
     expect(rows.nth(4).locator("td").nth(1)).to_have_text("1")
     expect(page.locator("#refusals tbody tr")).to_have_count(1)
-    expect(page.locator("#refusals tbody td")).to_contain_text(["09:00", "full", "3", "pool is full 2, limit of the edition 1", "4 / 4",
-                                                               "w1/report 2, others 1"])
+    expect(page.locator("#refusals tbody td")).to_contain_text(["09:00", "full", "3", "2, 2.5 s each", "pool is full 2, limit of the edition 1", "4 / 4",
+                                                               "w1/report 2, others 1, w2/night (since before)"])
     page.locator("#history-pool").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator("#heat-caption")).to_contain_text("pool other")
