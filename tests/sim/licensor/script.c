@@ -518,6 +518,8 @@ static int check_order(const struct script *script, const struct script_request 
 
 int script_see(struct script *script, const struct store_answer *list, struct error *error)
 {
+    /* an answer tells of its own transition, and not of who was waived by it */
+    script->highest_op = list->op > script->highest_op ? list->op : script->highest_op;
     for (size_t i = 0; i < SCRIPT_GRANTS; i++) {
         script->requests[i].in_line = false;
         for (size_t row = 0; row < list->seats_count; row++) {
