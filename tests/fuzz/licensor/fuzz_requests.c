@@ -297,22 +297,76 @@ static void make_own(const struct connection *connection, Engenho__ToLicensor *m
     }
 }
 
-/* The frame as it goes in: a copy of just its size, or with the client's own texts in it. Returns
- * owned. */
-static uint8_t *make_frame(const struct connection *connection, bool own, const uint8_t *data,
+/* A repeated field, while it is longer than it came. */
+struct list {
+    uint8_t *count, *items; /* where the message keeps them: a size_t and a pointer */
+    size_t n;
+    void **kept, **longer;
+};
+
+/* Have the first list of the message's body `times` times; no input makes long ones by itself. */
+static struct list make_longer(Engenho__ToLicensor *message, size_t times)
+{
+    struct list list = {0};
+    if (message->body_case == ENGENHO__TO_LICENSOR__BODY__NOT_SET || times < 2) {
+        return list;
+    }
+    ProtobufCMessage *body = &message->register_->base; /* all bodies begin alike */
+    for (unsigned i = 0; i < body->descriptor->n_fields && list.longer == NULL; i++) {
+        const ProtobufCFieldDescriptor *field = &body->descriptor->fields[i];
+        list.count = (uint8_t *)body + field->quantifier_offset;
+        list.items = (uint8_t *)body + field->offset;
+        memcpy(&list.n, list.count, field->label == PROTOBUF_C_LABEL_REPEATED ? sizeof(list.n) : 0);
+        if (field->label == PROTOBUF_C_LABEL_REPEATED && list.n > 0) {
+            size_t total = list.n * times;
+            memcpy(&list.kept, list.items, sizeof(list.kept));
+            list.longer = malloc(total * sizeof(*list.longer));
+            REQUIRE(list.longer != NULL);
+            for (size_t item = 0; item < total; item++) {
+                list.longer[item] = list.kept[item % list.n];
+            }
+            memcpy(list.count, &total, sizeof(total));
+            memcpy(list.items, &list.longer, sizeof(list.longer));
+        }
+    }
+    return list;
+}
+
+static void make_short_again(struct list *list)
+{
+    if (list->longer != NULL) {
+        memcpy(list->count, &list->n, sizeof(list->n));
+        memcpy(list->items, &list->kept, sizeof(list->kept));
+        free(list->longer);
+    }
+}
+
+static uint8_t *pack(const Engenho__ToLicensor *message, size_t *ret_bytes)
+{
+    *ret_bytes = engenho__to_licensor__get_packed_size(message);
+    uint8_t *frame = malloc(*ret_bytes + 1);
+    REQUIRE(frame != NULL);
+    engenho__to_licensor__pack(message, frame);
+    return frame;
+}
+
+/* The frame as it goes in: a copy of just its size, or made the client's own. Returns owned. */
+static uint8_t *make_frame(const struct connection *connection, size_t times, const uint8_t *data,
                            size_t *bytes)
 {
-    Engenho__ToLicensor *message = own ? engenho__to_licensor__unpack(NULL, *bytes, data) : NULL;
+    Engenho__ToLicensor *message =
+        times > 0 ? engenho__to_licensor__unpack(NULL, *bytes, data) : NULL;
     if (message != NULL) {
         make_own(connection, message);
-        *bytes = engenho__to_licensor__get_packed_size(message);
+        struct list list = make_longer(message, times);
+        uint8_t *frame = pack(message, bytes);
+        make_short_again(&list);
+        engenho__to_licensor__free_unpacked(message, NULL);
+        return frame;
     }
     uint8_t *frame = malloc(*bytes + (*bytes == 0));
     REQUIRE(frame != NULL);
-    if (message != NULL) {
-        engenho__to_licensor__pack(message, frame);
-        engenho__to_licensor__free_unpacked(message, NULL);
-    } else if (*bytes > 0) {
+    if (*bytes > 0) {
         memcpy(frame, data, *bytes);
     }
     return frame;
@@ -337,7 +391,8 @@ static void end_connection(struct connection *connection)
     }
 }
 
-static void send_message(struct connection *connection, bool own, struct input *input)
+/* `times` as make_frame takes it; 0: the bytes as they are. */
+static void send_message(struct connection *connection, size_t times, struct input *input)
 {
     size_t bytes = next_byte(input) << 8;
     bytes |= next_byte(input);
@@ -351,7 +406,7 @@ static void send_message(struct connection *connection, bool own, struct input *
         connection->number = ++plant.numbers;
         connection->doomed = false;
     }
-    uint8_t *frame = make_frame(connection, own, data, &bytes);
+    uint8_t *frame = make_frame(connection, times, data, &bytes);
     plant.asking = connection;
     plant.id = id_of(frame, bytes);
     plant.replies = 0;
@@ -421,10 +476,13 @@ static void step(struct input *input)
         go_away(!plant.away);
         break;
     case 4:
-        send_message(connection, false, input);
+        send_message(connection, 0, input);
+        break;
+    case 5: /* its list so many times as long */
+        send_message(connection, 1 + (size_t)next_byte(input) * 5, input);
         break;
     default:
-        send_message(connection, true, input);
+        send_message(connection, 1, input);
         break;
     }
 }
