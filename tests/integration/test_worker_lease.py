@@ -62,6 +62,10 @@ def test_cut_off_from_every_licensor_it_starts_nothing_new_and_finishes_what_run
     assert all(result.start_us >= back_us for result in results[1:])
     assert len({result.session for result in results}) == 1
     assert worker.metric("engenho_worker_cut_off") == 0
+    store = plant.system.redis.client
+    (session,) = store.keys("{engenho}:w:*")
+    assert int(store.hget(session, "is sequence")) >= 2, "it says which of its registrations is the newest"
+    assert 0 < int(store.hget(session, "is began")) < killed_us
 
 
 def test_a_licensor_that_does_not_answer_the_first_registration_is_left(tmp_path: pathlib.Path) -> None:
