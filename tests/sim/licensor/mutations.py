@@ -42,6 +42,7 @@ MUTATIONS = [
              "local latest = follow_clock(c, tonumber(args[1]), args[2], tonumber(args[3]), tonumber(args[4]))",
              "load(c, {}) all_pools(c) reap(c) finish(c) c = begin(keys)\n"
              "local latest = follow_clock(c, tonumber(args[1]), args[2], tonumber(args[3]), tonumber(args[4]))"),
+    Mutation("an absence of five seconds is none, however short the lease is", "min(AWAY_MS, max(AWAY_MS_LEAST, floor(lease_ms / 3)))", "AWAY_MS"),
     Mutation("no recovery: lost writes are not noticed", "    if gap <= 0 then", "    if true then"),
     Mutation("no idempotency: an answered request is a new one", "return c.now <= memo[M_DIES] and memo or nil", "return nil"),
     Mutation("no purge: the dead of the queue are counted as consumed",
