@@ -194,7 +194,9 @@ int command_licence_sign(const struct call *call)
     if (failed) {
         code = command_fail(call, "%s", error.text);
     } else if (!options->out) {
-        printf("%s\n", file);
+        code = printf("%s\n", file) < 0 || fflush(stdout) != 0
+                   ? command_fail(call, "can't write the output: %s", strerror(errno))
+                   : EXIT_DONE;
     } else if ((failed = write_file(options->out, file)) != 0) {
         code = command_fail(call, "can't write %s: %s", options->out, strerror(-failed));
     }

@@ -269,6 +269,10 @@ static int get_numbers(const json_t *object, struct licence *licence, struct err
     rc = rc != 0 ? rc : get_number(object, "grace_days", 3650, &licence->grace_days, error);
     rc = rc != 0 ? rc : get_instant(object, "valid_from", &licence->valid_from_us, error);
     rc = rc != 0 ? rc : get_instant(object, "valid_until", &licence->valid_until_us, error);
+    if (rc == 0 && licence->valid_until_us <= licence->valid_from_us) {
+        return error_set(error, -EINVAL,
+                         "the licence ends (valid_until) before it begins (valid_from)");
+    }
     return rc;
 }
 

@@ -185,6 +185,22 @@ def test_wrong_licences_are_refused_in_one_sentence(cli: Cli, tmp_path: pathlib.
     assert "demo or licensed" in cli.refused("licence", "master", "broken", code=2)
 
 
+def test_a_licence_that_makes_no_sense_is_not_signed(cli: Cli) -> None:
+    good = {"customer": "A", "edition": "lite", "keys": 1, "valid_from": "2020-01-01", "valid_until": "2030-01-01"}
+    sign_it = ("licence", "sign", "-", "--key", KEYS / "engenho-test-key.private.pem", "--key-name", "x")
+    for wrong, word in (({"keys": -1}, "its keys must be a whole number from 0"), ({"keys": 10**12}, "its keys must be a whole number from 0"),
+                        ({"pools": {"a": -1}}, "a number of seats"), ({"pools": {"a": 1e40}}, "a number of seats"),
+                        ({"grace_days": -3}, "from 0 to 3650"), ({"valid_until": "2019-01-01"}, "ends (valid_until) before it begins"),
+                        ({"pools": {"a": {"seats": 5, "reserve": {"x": 6}}}}, "reserves 6 seats of pool a, which has 5"),
+                        ({"chains": {"a": ["b", "c", "b"]}}, "the chain a of the licence loops: pool b"), ({"x": 1}, "does not know")):
+        assert word in cli.refused(*sign_it, stdin=json.dumps({**good, **wrong}))
+    for text in ("", "x", "[]"):
+        cli.refused(*sign_it, stdin=text)
+    done = subprocess.run([BIN / "engenho", *map(str, sign_it)], input=json.dumps(good), stdout=open("/dev/full", "w"),
+                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "can't write the output: No space left on device" in done.stderr
+
+
 def test_what_operators_did_is_told_the_newest_first(cli: Cli, worker: Client) -> None:
     token = worker.acquire(HELD, "audited", pools=["full"]).granted.token
     cli.good("seats", "release", token, "--yes")

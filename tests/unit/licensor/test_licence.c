@@ -171,6 +171,8 @@ static const struct {
     {"{" GOOD ", \"pools\": {\"a\": -1}}", "pool"},
     {"{" GOOD ", \"chains\": {\"requests\": []}}", "chain"},
     {"{" GOOD ", \"chains\": {\"requests\": [\"a\", \"b\", \"a\"]}}", "loops"},
+    {"{\"customer\": \"C\", \"edition\": \"lite\", \"keys\": 1, \"valid_from\": \"2030-01-01\", \"valid_until\": \"2030-01-01\"}",
+     "before it begins"},
     {"{\"customer\": \"C\", \"edition\": \"gold\", \"valid_from\": \"2020-01-01\", \"valid_until\": \"2030-01-01\"}",
      "edition"},
     {"{\"customer\": \"C\", \"edition\": \"lite\", \"valid_from\": \"yesterday\", \"valid_until\": \"2030-01-01\"}",
