@@ -27,7 +27,11 @@ static void on_stop(evutil_socket_t signal_number, short what, void *context)
 static int run(const struct config *config)
 {
     struct error error;
-    struct event_base *base = event_base_new();
+    /* Requests are collected for parts of a millisecond. */
+    struct event_config *precise = event_config_new();
+    event_config_set_flag(precise, EVENT_BASE_FLAG_PRECISE_TIMER);
+    struct event_base *base = event_base_new_with_config(precise);
+    event_config_free(precise);
     struct event *term = evsignal_new(base, SIGTERM, on_stop, base);
     struct event *interrupt = evsignal_new(base, SIGINT, on_stop, base);
     event_add(term, NULL);

@@ -50,7 +50,7 @@ struct pending {
     STAILQ_ENTRY(pending) next;
 };
 
-static void flush(struct redis *redis);
+static void send_soon(struct redis *redis);
 
 static void answer_error(store_done done, void *context)
 {
@@ -202,6 +202,7 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
     struct pending *pending = privdata;
     struct redis *redis = pending->redis;
     redis->in_flight -= pending->count;
+    redis->commands_in_flight--;
     redis->answers++;
     if (reply == NULL) {
         pending_fail(pending);
@@ -222,9 +223,7 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
             redis_drop(redis, false, reason);
         }
     }
-    if (redis->in_flight == 0) {
-        flush(redis);
-    }
+    send_soon(redis);
 }
 
 /* What was collected becomes a command; nothing is added to it any more. */
@@ -243,15 +242,37 @@ static void close_batch(struct redis *redis)
 static void flush(struct redis *redis)
 {
     close_batch(redis);
+    redis->sent_mono_us = clock_mono_us();
     while (redis->state == REDIS_UP && !STAILQ_EMPTY(&redis->queue)) {
         struct pending *pending = first_pending(redis);
         redis->in_flight += pending->count;
+        redis->commands_in_flight++;
         if (redisAsyncFormattedCommand(redis->commands, on_reply, pending,
                                        (const char *)pending->command.data,
                                        pending->command.length) != REDIS_OK) {
             redis->in_flight -= pending->count;
+            redis->commands_in_flight--;
             pending_fail(pending);
         }
+    }
+}
+
+/*
+ * The first of an idle moment goes out as soon as all clients that have something to say were read;
+ * the next one batch_us later, with all that came meanwhile: a call of Redis costs as much as ten
+ * operations in it. One pipeline may wait at Redis while another is worked on, no more.
+ */
+static void send_soon(struct redis *redis)
+{
+    if (redis->queued == 0 || redis->commands_in_flight > 1) {
+        return;
+    }
+    int64_t wait_us = redis->sent_mono_us + redis->options.batch_us - clock_mono_us();
+    if (wait_us <= 0 || redis->queued >= BATCH_REQUESTS_MAX) {
+        event_active(redis->batch, EV_TIMEOUT, 0);
+    } else if (!evtimer_pending(redis->batch, NULL)) {
+        struct timeval after = {.tv_usec = (suseconds_t)wait_us};
+        event_add(redis->batch, &after);
     }
 }
 
@@ -306,9 +327,8 @@ static int enqueue(struct redis *redis, const struct store_request *request, sto
 }
 
 /*
- * The first of an idle moment goes out at once; what comes while others are on their way is
- * collected until they are answered or batch_us are over. Acquires and releases that follow each
- * other are one command, and all commands go out as one pipeline.
+ * Acquires and releases that follow each other are one command, and all commands go out as one
+ * pipeline.
  */
 static void submit(struct store *store, const struct store_request *request, store_done done,
                    void *context)
@@ -326,12 +346,7 @@ static void submit(struct store *store, const struct store_request *request, sto
         answer_error(done, context);
         return;
     }
-    if (redis->in_flight == 0 || redis->queued >= BATCH_REQUESTS_MAX) {
-        flush(redis);
-    } else if (!evtimer_pending(redis->batch, NULL)) {
-        struct timeval after = {.tv_usec = redis->options.batch_us};
-        event_add(redis->batch, &after);
-    }
+    send_soon(redis);
 }
 
 /*

@@ -35,7 +35,9 @@ struct redis {
     struct pending *collecting; /* the newest of the queue, when it is a batch that goes on */
     struct batch requests;      /* of it */
     size_t queued, in_flight;   /* transitions */
-    size_t questions;           /* TIMEs on their way */
+    size_t commands_in_flight;
+    int64_t sent_mono_us; /* when the last pipeline went out */
+    size_t questions;     /* TIMEs on their way */
     uint64_t answers, watched_answers;
     unsigned silent; /* times that `watch` saw something on its way and no answer since the time
                         before */

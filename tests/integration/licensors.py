@@ -141,7 +141,9 @@ def licensor(directory: pathlib.Path, redis_url: str, *words: str, name: str = "
         (folder / licence).write_bytes((KEYS / licence).read_bytes())
     return Service(name, directory, "engenho-licensor", [
         "--listen", f"127.0.0.1:{port or free_port()}", "--redis", redis_url, "--licence-dir", str(folder),
-        "--admin-listen", "127.0.0.1:0", "--redis-backoff-max", "200ms", *words], clock.environment if clock else None)
+        "--admin-listen", "127.0.0.1:0", "--redis-backoff-max", "200ms",
+        # Requests are collected for a time, and a clock that stands still has none.
+        *(("--redis-batch", "0s") if clock else ()), *words], clock.environment if clock else None)
 
 
 def connect(service: Service) -> Client:

@@ -223,7 +223,7 @@ int main(int argc, char **argv)
                                     .queue_max = 100,
                                     .lease_ms = SCRIPT_LEASE_MS,
                                     .backoff_us_max = 200000,
-                                    .batch_us = 300,
+                                    .batch_us = 0,
                                     .allow_unsafe = true};
     if (redis_address_parse(argv[1], &options.address, &run->error) != 0) {
         fprintf(stderr, "%s\n", run->error.text);
