@@ -8,43 +8,11 @@
 #include <string.h>
 
 #include "licensor/store/command.h"
+#include "licensor/store/packed.h"
 
 #define REQUESTS_BYTES_MAX (1024 * 1024)
 #define HEADER_VALUES 4
 #define NUMBER_DIGITS_MAX 15
-
-/* MessagePack, as much of it as is used here. */
-
-static int pack_bytes(struct buf *out, uint8_t tag, uint64_t value, int bytes)
-{
-    uint8_t packed[9] = {tag};
-    for (int i = 0; i < bytes; i++) {
-        packed[1 + i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
-    }
-    return buf_append(out, packed, (size_t)bytes + 1);
-}
-
-static int pack_number(struct buf *out, uint64_t value)
-{
-    if (value < 128) {
-        return pack_bytes(out, (uint8_t)value, 0, 0);
-    }
-    if (value <= UINT16_MAX) {
-        return pack_bytes(out, 0xcd, value, 2);
-    }
-    if (value <= UINT32_MAX) {
-        return pack_bytes(out, 0xce, value, 4);
-    }
-    return pack_bytes(out, 0xcf, value, 8);
-}
-
-static int pack_text(struct buf *out, const char *text)
-{
-    size_t bytes = strlen(text);
-    int rc = bytes < 32 ? pack_bytes(out, (uint8_t)(0xa0 | bytes), 0, 0)
-                        : pack_bytes(out, 0xda, bytes, 2);
-    return rc != 0 ? rc : buf_append(out, text, bytes);
-}
 
 void batch_init(struct batch *batch)
 {
@@ -118,7 +86,7 @@ static int pack_texts(struct buf *out, const struct store_request *request)
     rc = rc != 0 ? rc : pack_text(&texts, request->ask.production);
     rc = rc != 0 ? rc : pack_text(&texts, request->ask.pools[0]);
     rc = rc != 0 ? rc : pack_text(&texts, request->ask.user);
-    rc = rc != 0 ? rc : pack_bytes(out, 0xda, texts.length, 2);
+    rc = rc != 0 ? rc : pack_text_header(out, texts.length);
     rc = rc != 0 ? rc : buf_append(out, texts.data, texts.length);
     buf_release(&texts);
     return rc;
@@ -198,7 +166,7 @@ static int pack_header(const struct batch *batch, struct buf *out)
     for (size_t i = 0; i < batch->asks_count; i++) {
         values += 3 + (uint32_t)batch->asks[i].pools_count;
     }
-    int rc = pack_bytes(out, 0xdd, values, 4);
+    int rc = pack_array_header(out, values);
     rc = rc != 0 ? rc : pack_number(out, (uint64_t)batch->reuse_ms);
     rc = rc != 0 ? rc : pack_number(out, (uint64_t)batch->memo_ms);
     rc = rc != 0 ? rc : pack_number(out, batch->line_max);

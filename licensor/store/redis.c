@@ -20,6 +20,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "licensor/store/batch_reply.h"
 #include "licensor/store/command.h"
 #include "licensor/store/redis_private.h"
 #include "licensor/store/reply.h"
@@ -35,7 +36,7 @@ struct transition {
     void *context;
     int64_t since_mono_us;
     /* acquire and release: the answers of a batch do not repeat them */
-    char session[SESSION_BYTES_MAX + 1], request[REQUEST_BYTES_MAX + 1];
+    char session[SESSION_BYTES_MAX + 1], request[REQUEST_BYTES_MAX + 1], pool[POOL_BYTES_MAX + 1];
     STAILQ_ENTRY(transition) next;
 };
 STAILQ_HEAD(transitions, transition);
@@ -79,6 +80,8 @@ static void add_transition(struct pending *pending, const struct store_request *
     if (pending->is_batch) {
         snprintf(transition->session, sizeof(transition->session), "%s", request->session);
         snprintf(transition->request, sizeof(transition->request), "%s", request->request);
+        snprintf(transition->pool, sizeof(transition->pool), "%s",
+                 request->verb == STORE_ACQUIRE ? request->ask.pools[0] : "");
     }
     STAILQ_INSERT_TAIL(&pending->transitions, transition, next);
     pending->count++;
@@ -178,14 +181,19 @@ static void answered(struct redis *redis, struct transition *transition,
 /* Answer its transitions. Returns 0, or -EPROTO; then those that have no answer are left. */
 static int answer_all(struct pending *pending, const redisReply *reply)
 {
-    struct reply_batch batch;
-    int rc = pending->is_batch ? reply_batch_open(reply, &batch) : 0;
+    struct batch_reply batch;
+    int rc = 0;
+    if (pending->is_batch) {
+        rc = reply->type == REDIS_REPLY_STRING ? batch_reply_open(reply->str, reply->len, &batch)
+                                               : -EPROTO;
+    }
     while (rc == 0 && !STAILQ_EMPTY(&pending->transitions)) {
         struct transition *transition = STAILQ_FIRST(&pending->transitions);
         struct store_answer answer;
-        rc = pending->is_batch
-                 ? reply_batch_next(&batch, transition->session, transition->request, &answer)
-                 : reply_read(reply, &answer);
+        struct batch_question question = {transition->session, transition->request,
+                                          transition->pool};
+        rc = pending->is_batch ? batch_reply_next(&batch, &question, &answer)
+                               : reply_read(reply, &answer);
         if (rc == 0) {
             STAILQ_REMOVE_HEAD(&pending->transitions, next);
             answered(pending->redis, transition, &answer);

@@ -257,7 +257,7 @@ static void on_connected(const redisAsyncContext *ac, int status)
     redisAsyncCommand(redis->commands, on_appendonly, redis, "CONFIG GET appendonly");
     redisAsyncCommand(redis->commands, on_min_replicas, redis, "CONFIG GET min-replicas-to-write");
     redisAsyncCommand(redis->commands, on_listed, redis,
-                      "FUNCTION LIST LIBRARYNAME engenho2 WITHCODE");
+                      "FUNCTION LIST LIBRARYNAME " ENGENHO_LIBRARY " WITHCODE");
 }
 
 static void on_disconnected(const redisAsyncContext *ac, int status)

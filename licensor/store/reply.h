@@ -16,20 +16,4 @@
  */
 MUST_CHECK int reply_read(const redisReply *reply, struct store_answer *ret_answer);
 
-/* The reply of a batch while its answers are read; `reply` is borrowed. */
-struct reply_batch {
-    const redisReply *reply;
-    size_t at;
-    int64_t now_ms;
-};
-
-/* Returns 0, or -EPROTO when it is not what its functions answer. */
-MUST_CHECK int reply_batch_open(const redisReply *reply, struct reply_batch *ret_batch);
-/*
- * Read the answer of the next request of the batch. Release *ret_answer with store_answer_release,
- * also after an error. Returns as reply_read.
- */
-MUST_CHECK int reply_batch_next(struct reply_batch *batch, const char *session, const char *request,
-                                struct store_answer *ret_answer);
-
 #endif

@@ -1,10 +1,10 @@
-#!lua name=engenho2
+#!lua name=engenho3
 --[[
 The rules of keys and seats as Redis runs them: the same state machine as memory.c, and tests/sim/licensor compares the two,
 operation by operation. The files of this folder are one library, joined in the order of their names when Engenho is built.
 
 One call reads what it needs, computes on tables, and writes at its end, each key once: a call that fails has written nothing.
-Acquires and releases come many to a call (engenho2_batch), and share its reads and writes; a seat that is freed and taken again
+Acquires and releases come many to a call (engenho3_batch), and share its reads and writes; a seat that is freed and taken again
 within a call is never written to the queue.
 
 All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
@@ -32,7 +32,8 @@ Fields of T:w:<session>: a request by its id (which has no space), packed, r a s
 session ("is prod" counts its productions that run, "is top" is the highest number of a request that it sent); "h <production>" the request whose seat the production has; "p <pool>"
 the request whose seat all productions share there (holder: pool), and "c <production>" how many requests of one do.
 
-Numbers: `..` prints 14 digits, so only small integers are joined; redis.call prints numbers whole.
+Numbers: `..` prints 14 digits, so only small integers are joined; redis.call prints numbers whole, but as if they had a fraction,
+which costs as much as a cheap command: what is written often is printed by format('%d').
 ]]
 
 local NAME_FRESH_MS = 10000 -- a heartbeat younger than this, and an open connection: the name is in use
@@ -50,7 +51,7 @@ local QUEUED = 1e10         -- added to an L-number where it is a member of the 
 -- places, for that is quick to make: reused, ended, shared, others, since, end of life, used, cap, number, token. Lua's hash of
 -- a long text looks at every fourth letter or so, from the last one on: what differs most must be last, or all records of
 -- a batch share one hash.
-local SEAT, SEAT_BYTES = '>BBBI4I6I6I4I4I6I6', 39
+local SEAT, SEAT_FIRST, SEAT_LAST, SEAT_BYTES = '>BBBI4I6I6I4I4I6I6', '>BBBI4I6', '>I6I4I4I6I6', 39
 local KIND = 1
 local POOL, NUMBER, TOKEN, USE, PRODUCTION, REQUESTED, SINCE, LIFE_END, REUSED, USER, OTHERS, ENDED, USED, CAP, SHARED =
     2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
@@ -59,7 +60,7 @@ local L_USE, L_PRODUCTION, L_USER, L_REUSE, L_SINCE, L_POOLS = 2, 3, 4, 5, 6, 7
 
 -- A memo, as a table: session, last millisecond of its life, "g" and what was granted, or the reason of a refusal. What was
 -- granted is written as: 2, waived, last millisecond, life left, held, session; then the seat.
-local GIVEN = '>BBI6I6I6s'
+local GIVEN, GIVEN_FIRST, GIVEN_TIMES, GIVEN_SESSION = '>BBI6I6I6s', '>BBI6', '>I6I6', 's'
 local M_SESSION, M_DIES, M_WORD, M_WAIVED, M_LEFT, M_HELD, M_SEAT = 1, 2, 3, 4, 5, 6, 7
 local M_AT, M_FIRST, M_FULL = 4, 5, 6
 
@@ -70,12 +71,14 @@ local GRANTED, REUSED_N, WAIVED, ESCALATED, NOTIFIED, REFUSED, REFUSED_EDITION, 
 local ALL, REFUSED_ALL, PEAK_ALL = 12, 20, 21
 local REFUSAL = {pool_limit = REFUSED, edition_limit = REFUSED_EDITION, line_full = REFUSED_LINE}
 
+local NOTHING = {}
+
 -- Nothing of this is there yet while a library loads; begin() sets it.
-local call, pack, values, some_values, fixed, unfixed, spread, floor, max, min
+local call, pack, values, some_values, fixed, unfixed, spread, format, floor, max, min
 
 local function begin(keys)
     call, pack, values, some_values, spread = redis.call, cmsgpack.pack, cmsgpack.unpack, cmsgpack.unpack_limit, unpack
-    fixed, unfixed = struct.pack, struct.unpack
+    fixed, unfixed, format = struct.pack, struct.unpack, string.format
     floor, max, min = math.floor, math.max, math.min
     local time = call('TIME')
     return {T = keys[1] .. ':', now = time[1] * 1000 + floor(time[2] / 1000), handed = {}, pools = {}, members = {}, memos = {},

@@ -19,17 +19,17 @@ end
 
 -- A pool as it is now: the dead of its queue are gone.
 local function make_pool(c, name, state, at, limit)
-    local p = {name = name, T = c.T .. name .. ':', packed = '\1' .. pack(name), fresh = 0, reused = 0, top = 0, queue = {}, head = 1, fetched = 0, lives = {}, freed = {},
-        unqueued = {}, standing = {}, stood = 0,
-        stands = {}, unstood = {}, left = {}}
+    local T, used, seq = c.T .. name .. ':', tonumber(state[at] or 0), tonumber(state[at + 1] or 0)
+    local dead, line = call('ZCOUNT', T .. 'q', '-inf', c.now), call('ZCARD', T .. 'line')
+    local queued = call('ZCARD', T .. 'q') - dead
+    -- All at once: a table that grows is copied each time it has doubled.
+    local text = pack(name)
+    local p = {name = name, T = T, text = text, packed = '\1' .. text, stat = state[at + 2], licensed = false, cap = 0,
+        used = used - dead, used_was = used, seq = seq, seq_was = seq, fresh = 0, reused = 0, top = 0,
+        dead = dead, queued = queued, in_redis = queued, queue = NOTHING, living = NOTHING, head = 1, fetched = 0,
+        lives = {}, freed = {}, unqueued = {},
+        line = line, line_in_redis = line, standing = {}, stood = 0, stands = {}, unstood = {}, left = {}}
     read_limit(p, limit)
-    p.used_was, p.seq_was, p.stat = tonumber(state[at] or 0), tonumber(state[at + 1] or 0), state[at + 2]
-    p.dead = call('ZCOUNT', p.T .. 'q', '-inf', c.now)
-    p.used, p.seq = p.used_was - p.dead, p.seq_was
-    p.in_redis = call('ZCARD', p.T .. 'q') - p.dead
-    p.queued = p.in_redis
-    p.line_in_redis = call('ZCARD', p.T .. 'line')
-    p.line = p.line_in_redis
     c.pools[name] = p
     return p
 end
@@ -90,7 +90,7 @@ end
 local function push(p, number, life_end)
     local lives, freed, at = p.lives, p.freed, #p.lives + 1
     while at > 1 do
-        local up = floor(at / 2)
+        local up = (at - at % 2) / 2
         if life_end > lives[up] or (life_end == lives[up] and number > freed[up]) then
             break
         end
@@ -128,26 +128,36 @@ local function enqueue(p, number, life_end)
     push(p, number, life_end)
 end
 
--- Number and end of life of the queue's head, which is not empty; and whether Redis has it.
+-- The next of the queue that Redis has, and whether their lives are left: p.living.
+local function fetch_queue(c, p)
+    local from = p.dead + p.fetched
+    local queue, life, keys = call('ZRANGE', p.T .. 'q', from, from + c.chunk - 1, 'WITHSCORES'), p.T .. 'life:', {}
+    for i = 1, #queue, 2 do
+        keys[(i + 1) / 2] = life .. queue[i] - QUEUED
+    end
+    p.queue, p.living, p.head = queue, call('MGET', spread(keys)), 1
+    p.fetched = p.fetched + #keys
+end
+
+-- Number and end of life of the queue's head, which is not empty; and whether it still lives.
 local function dequeue(c, p)
     p.queued = p.queued - 1
     if p.head > #p.queue and p.fetched < p.in_redis then
-        local from = p.dead + p.fetched
-        p.queue, p.head = call('ZRANGE', p.T .. 'q', from, from + c.chunk - 1, 'WITHSCORES'), 1
-        p.fetched = p.fetched + #p.queue / 2
+        fetch_queue(c, p)
     end
-    local member = p.queue[p.head]
+    local head = p.head
+    local member = p.queue[head]
     if member then
-        local number, life_end = member - QUEUED, tonumber(p.queue[p.head + 1])
+        local number, life_end = member - QUEUED, tonumber(p.queue[head + 1])
         local sooner = p.lives[1]
         if not sooner or life_end < sooner or (life_end == sooner and number < p.freed[1]) then
-            p.head = p.head + 2
+            p.head = head + 2
             p.unqueued[#p.unqueued + 1] = member
-            return number, life_end, true
+            return number, life_end, p.living[(head + 1) / 2]
         end
     end
     local number, life_end = pop(p)
-    return number, life_end, false
+    return number, life_end, true
 end
 
 local function agents_of(p)
@@ -192,8 +202,8 @@ local function take(c, p, agent, reuse_ms)
         return nil
     end
     while p.queued > 0 do
-        local number, life_end, in_redis = dequeue(c, p)
-        if not in_redis or call('PTTL', p.T .. 'life:' .. number) > 0 then
+        local number, life_end, living = dequeue(c, p)
+        if living then
             if reserves then
                 busy_by(p, agent, 1)
             end

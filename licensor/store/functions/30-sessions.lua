@@ -1,19 +1,21 @@
 -- Sessions as tables ------------------------------------------------------------------------------------------------
 
+-- A session of which these fields were read; the first four are those of IS. `f` is what the fields are now, false when there
+-- is none and true when `things` has it; what is `dirty` is written at the end.
+local IS = {'is agent', 'is waits', 'is prod', 'is top'}
+
 local function make_member(c, id, fields, got)
-    local f = {}
-    for i, field in ipairs(fields) do
-        f[field] = got[i]
+    local agent, waits, prod, top = got[1], got[2], got[3], got[4]
+    local f = {['is agent'] = agent, ['is waits'] = waits, ['is prod'] = prod, ['is top'] = top}
+    for i = 5, #fields do
+        f[fields[i]] = got[i]
     end
-    local m = {id = id, key = c.T .. 'w:' .. id, f = f, things = {}, set = {}, unset = {}, changed = {}}
-    m.agent, m.waits, m.prod = f['is agent'], tonumber(f['is waits'] or 0), tonumber(f['is prod'] or 0)
-    m.top = tonumber(f['is top'] or 0)
-    m.waits_was, m.prod_was, m.top_was = m.waits, m.prod, m.top
+    waits, prod, top = tonumber(waits or 0), tonumber(prod or 0), tonumber(top or 0)
+    local m = {id = id, key = c.T .. 'w:' .. id, f = f, things = {}, dirty = {}, gone = false, all = false, agent = agent,
+        waits = waits, waits_was = waits, prod = prod, prod_was = prod, top = top, top_was = top}
     c.members[id] = m
     return m
 end
-
-local IS = {'is agent', 'is waits', 'is prod', 'is top'}
 
 -- `m.agent` is false when there is no such session.
 local function member_of(c, id)
@@ -30,14 +32,11 @@ local function field(m, name)
 end
 
 local function put(m, name, value)
-    m.f[name], m.set[name] = value, value
-    m.unset[name] = nil
+    m.f[name], m.dirty[name] = value, true
 end
 
 local function drop(m, name)
-    m.f[name] = false
-    m.set[name], m.changed[name] = nil, nil
-    m.unset[name] = true
+    m.f[name], m.dirty[name] = false, true
 end
 
 -- The record of a request, or false.
@@ -67,8 +66,7 @@ local function keep(m, request, t)
     if t[KIND] == 'l' and t[L_USE] == 'held' then
         count_waits(m, t[L_PRODUCTION], 1)
     end
-    m.things[request], m.f[request], m.changed[request] = t, true, true
-    m.set[request], m.unset[request] = nil, nil
+    m.things[request], m.f[request], m.dirty[request] = t, true, true
 end
 
 local function forget(m, request)
@@ -122,10 +120,10 @@ local function write_pool(c, p, mset)
     end
     local q, line = p.T .. 'q', p.T .. 'line'
     if p.used ~= p.used_was then
-        mset[#mset + 1], mset[#mset + 2] = p.T .. 'used', p.used
+        mset[#mset + 1], mset[#mset + 2] = p.T .. 'used', format('%d', p.used)
     end
     if p.seq ~= p.seq_was then
-        mset[#mset + 1], mset[#mset + 2] = p.T .. 'seq', p.seq
+        mset[#mset + 1], mset[#mset + 2] = p.T .. 'seq', format('%d', p.seq)
     end
     if p.counted then
         mset[#mset + 1], mset[#mset + 2] = p.T .. 'stat', pack(spread(p.s))
@@ -136,7 +134,7 @@ local function write_pool(c, p, mset)
     call_with(p.unqueued, 'ZREM', q)
     local freed = {}
     for i, number in ipairs(p.freed) do
-        freed[2 * i - 1], freed[2 * i] = p.lives[i], number + QUEUED
+        freed[2 * i - 1], freed[2 * i] = format('%d', p.lives[i]), format('%d', number + QUEUED)
     end
     call_with(freed, 'ZADD', q)
     call_with(p.left, 'ZREM', line)
@@ -156,28 +154,26 @@ local function write_member(m)
         return
     end
     if m.waits ~= m.waits_was then
-        m.set['is waits'] = m.waits
+        put(m, 'is waits', format('%d', m.waits))
     end
     if m.prod ~= m.prod_was then
-        m.set['is prod'] = m.prod
+        put(m, 'is prod', format('%d', m.prod))
     end
     if m.top ~= m.top_was and m.agent then
-        m.set['is top'] = m.top
+        put(m, 'is top', format('%d', m.top))
     end
-    local set, n = {}, 0
-    for request in pairs(m.changed) do
-        set[n + 1], set[n + 2] = request, encode(m.things[request])
-        n = n + 2
-    end
-    for name, value in pairs(m.set) do
-        set[n + 1], set[n + 2] = name, value
-        n = n + 2
+    local set, unset, n, gone, f = {}, {}, 0, 0, m.f
+    for name in pairs(m.dirty) do
+        local value = f[name]
+        if value then
+            set[n + 1], set[n + 2] = name, value == true and encode(m.things[name]) or value
+            n = n + 2
+        else
+            gone = gone + 1
+            unset[gone] = name
+        end
     end
     call_with(set, 'HSET', m.key)
-    local unset = {}
-    for name in pairs(m.unset) do
-        unset[#unset + 1] = name
-    end
     call_with(unset, 'HDEL', m.key)
 end
 
@@ -185,7 +181,7 @@ end
 local function finish(c)
     local mset = {}
     if c.op ~= c.op_was then
-        mset[1], mset[2] = c.T .. 'op', c.op
+        mset[1], mset[2] = c.T .. 'op', format('%d', c.op)
     end
     for _, p in pairs(c.pools) do
         write_pool(c, p, mset)

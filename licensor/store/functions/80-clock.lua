@@ -108,20 +108,27 @@ local function reap(c)
     return orphans
 end
 
+-- The holders of the open minute that Redis knows; `add` is what comes to them.
+local function holders_of(p)
+    local names, known = call('HKEYS', p.T .. 'holders'), {}
+    for _, who in ipairs(names) do
+        known[who] = true
+    end
+    return {known = known, count = #names, add = {}}
+end
+
 -- Who was granted how many, as the licensor counted it: pool, processor, production, granted, ...
 local function count_holders(c, args, at)
     for i = at, #args, 4 do
         local p = c.pools[args[i]]
         if p and stat_of(p)[OPENED] ~= 0 then
-            local key, who = p.T .. 'holders', args[i + 1] .. '\n' .. args[i + 2]
-            p.holders = p.holders or {count = call('HLEN', key), known = {}}
-            local known = p.holders.known[who] or call('HEXISTS', key, who) == 1
-            if not known and p.holders.count < HOLDERS_MAX then
-                p.holders.count, known = p.holders.count + 1, true
+            p.holders = p.holders or holders_of(p)
+            local holders, who = p.holders, args[i + 1] .. '\n' .. args[i + 2]
+            if not holders.known[who] and holders.count < HOLDERS_MAX then
+                holders.count, holders.known[who] = holders.count + 1, true
             end
-            who = known and who or '\n'
-            p.holders.known[who] = true
-            p.holders[#p.holders + 1] = {who, args[i + 3]}
+            who = holders.known[who] and who or '\n'
+            holders.add[who] = (holders.add[who] or 0) + tonumber(args[i + 3])
         end
     end
 end
@@ -133,16 +140,17 @@ local function close_minute(c, p, last)
     local s, key = stat_of(p), p.T .. 'holders'
     local minute = floor(s[OPENED] / MINUTE_MS)
     local holders = {}
-    for _, told in ipairs(p.holders or NOTHING) do
-        later(c, 'HINCRBY', key, told[1], told[2])
+    local add = p.holders and p.holders.add or NOTHING
+    for who, granted in pairs(add) do
+        later(c, 'HINCRBY', key, who, granted)
     end
     if s[OPENED] ~= 0 and minute ~= floor(c.now / MINUTE_MS) then
         local all = call('HGETALL', key)
         for i = 1, #all, 2 do
             holders[all[i]] = tonumber(all[i + 1])
         end
-        for _, told in ipairs(p.holders or NOTHING) do
-            holders[told[1]] = (holders[told[1]] or 0) + told[2]
+        for who, granted in pairs(add) do
+            holders[who] = (holders[who] or 0) + granted
         end
         s[LAST] = minute > last and minute or last + 1
         local record = {p.name, minute * MINUTE_MS, (minute + 1) * MINUTE_MS, p.cap, spread(s, GRANTED, PEAK)}

@@ -37,7 +37,7 @@ MUTATIONS = [
     Mutation("the queue is a list: the seat that was freed first, not the one that dies first",
              "life_end > lives[up] or (life_end == lives[up] and number > freed[up])", "true"),
     Mutation("EXISTS instead of PTTL and the score: a seat lives on in the millisecond of its end",
-             "call('ZCOUNT', p.T .. 'q', '-inf', c.now)", "call('ZCOUNT', p.T .. 'q', '-inf', '(' .. c.now)"),
+             "call('ZCOUNT', T .. 'q', '-inf', c.now)", "call('ZCOUNT', T .. 'q', '-inf', '(' .. c.now)"),
     Mutation("sessions are reaped before their deadlines follow the clock",
              "local latest = follow_clock(c, tonumber(args[1]), args[2], tonumber(args[3]), tonumber(args[4]))",
              "load(c, {}) all_pools(c) reap(c) finish(c) c = begin(keys)\n"
@@ -46,7 +46,7 @@ MUTATIONS = [
     Mutation("no recovery: lost writes are not noticed", "    if gap <= 0 then", "    if true then"),
     Mutation("no idempotency: an answered request is a new one", "return c.now <= memo[M_DIES] and memo or nil", "return nil"),
     Mutation("no purge: the dead of the queue are counted as consumed",
-             "p.used, p.seq = p.used_was - p.dead, p.seq_was", "p.used, p.seq = p.used_was, p.seq_was"),
+             "used = used - dead, used_was = used", "used = used, used_was = used"),
     Mutation("the cap is asked before the queue", "p.used - p.queued >= p.cap or (reserves", "p.used >= p.cap or (reserves"),
     Mutation("seats of a dead session are queued", "end_seat(c, m, request, t, false)", "end_seat(c, m, request, t, true)"),
     Mutation("an L-number is given again", "p.used, p.seq = p.used + 1, p.seq + 1", "p.used, p.seq = p.used + 1, max(p.seq, 1)"),

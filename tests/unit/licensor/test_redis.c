@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "licensor/store/batch.h"
+#include "licensor/store/batch_reply.h"
 #include "licensor/store/command.h"
 #include "licensor/store/redis.h"
 #include "licensor/store/reply.h"
@@ -21,7 +22,7 @@ static void a_goodbye_is_one_fcall(void **state)
     assert_int_equal(command_write(&request, "t", &out), 0);
     assert_string_equal(
         (char *)out.data,
-        "*5\r\n$5\r\nFCALL\r\n$16\r\nengenho2_goodbye\r\n$1\r\n1\r\n$3\r\n{t}\r\n$2\r\ns1\r\n");
+        "*5\r\n$5\r\nFCALL\r\n$16\r\nengenho3_goodbye\r\n$1\r\n1\r\n$3\r\n{t}\r\n$2\r\ns1\r\n");
     buf_release(&out);
 }
 
@@ -57,10 +58,10 @@ static void acquires_and_releases_are_one_fcall(void **state)
     assert_int_equal(batch.count, 2);
     assert_int_equal(batch_write(&batch, "t", &out), 0);
     static const char expected[] =
-        "*5\r\n$5\r\nFCALL\r\n$14\r\nengenho2_batch\r\n$1\r\n1\r\n$3\r\n{t}\r\n$64\r\n"
+        "*5\r\n$5\r\nFCALL\r\n$14\r\nengenho3_batch\r\n$1\r\n1\r\n$3\r\n{t}\r\n$62\r\n"
         "\xdd\0\0\0\x12\xcd\x75\x30\xcd\xea\x60\x07\x01"
         "\xa7request\x00\x01\xa1"
-        "a\x01\xa2s1\xa4s1:1\x01\xa0\xda\x00\x0d\xa7request\xa0\xa1"
+        "a\x01\xa2s1\xa4s1:1\x01\xa0\xad\xa7request\xa0\xa1"
         "a\xa1u\x00\xa2s1\xa4s1:0\xcd\x01\x2c\r\n";
     assert_int_equal(out.length, sizeof(expected) - 1);
     assert_memory_equal(out.data, expected, out.length);
@@ -160,77 +161,116 @@ static void anything_else_is_an_error(void **state)
     }
 }
 
-static redisReply *resp_of(const char *resp)
-{
-    redisReader *reader = redisReaderCreate();
-    void *reply = NULL;
-    redisReaderFeed(reader, resp, strlen(resp));
-    assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
-    assert_non_null(reply);
-    redisReaderFree(reader);
-    return reply;
-}
+/* A text of a literal that may hold zeros. */
+#define OPEN(literal, reply) batch_reply_open(literal, sizeof(literal) - 1, reply)
 
 static void the_answers_of_a_batch_are_read_one_by_one(void **state)
 {
     (void)state;
-    redisReply *reply =
-        resp_of("*29\r\n:1795269642369\r\n"
-                ":7\r\n:3\r\n:1\r\n$2\r\ns2\r\n$4\r\ns2:9\r\n:8\r\n$1\r\na\r\n$1\r\na\r\n:3\r\n"
-                ":1\r\n:0\r\n:0\r\n:50\r\n:100\r\n$1\r\na\r\n:5\r\n"
-                ":8\r\n:4\r\n:0\r\n$10\r\npool_limit\r\n:3\r\n$1\r\na\r\n:2\r\n:2\r\n"
-                ":8\r\n:2\r\n:0\r\n:6\r\n");
-    struct reply_batch batch;
+    static const struct batch_question question = {"s1", "s1:1", "a"};
+    struct batch_reply batch;
     struct store_answer answer;
-    assert_int_equal(reply_batch_open(reply, &batch), 0);
-    assert_int_equal(reply_batch_next(&batch, "s1", "s1:1", &answer), 0);
+    assert_int_equal(OPEN("\xcf\x00\x00\x01\xa1\xff\x37\x1d\x21" /* now */
+                          "\x03\x07\x01\xa2s2\xa4s2:9\x08\xa1"
+                          "a\xa1"
+                          "a\x03\x01\x00\x00\x32\x64\xa1"
+                          "a\x05"
+                          "\x04\x08\x00\xaapool_limit\x03\xa1"
+                          "a\x02\x02"
+                          "\x02\x08\x00\x06",
+                          &batch),
+                     0);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), 0);
     assert_int_equal(answer.word, STORE_RELEASED);
-    assert_int_equal(answer.now_ms, 1795269642369);
+    assert_int_equal(answer.op, 7);
+    assert_int_equal(answer.now_ms, 0x1a1ff371d21);
     assert_int_equal(answer.life_left_ms, 100);
     assert_true(answer.queued);
     assert_int_equal(answer.handed_count, 1);
     assert_string_equal(answer.handed[0].request, "s2:9");
     assert_int_equal(answer.handed[0].token, 8);
     store_answer_release(&answer);
-    assert_int_equal(reply_batch_next(&batch, "s1", "s1:2", &answer), 0);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), 0);
     assert_int_equal(answer.reason, STORE_POOL_LIMIT);
     assert_int_equal(answer.full_count, 1);
     assert_int_equal(answer.full[0].limit, 2);
     store_answer_release(&answer);
-    assert_int_equal(reply_batch_next(&batch, "s1", "s1:3", &answer), 0);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), 0);
     assert_int_equal(answer.word, STORE_WAITING);
     assert_int_equal(answer.ahead, 6);
     store_answer_release(&answer);
-    assert_int_equal(reply_batch_next(&batch, "s1", "s1:4", &answer), -EPROTO);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), -EPROTO);
     store_answer_release(&answer);
-    freeReplyObject(reply);
 }
 
-static const char *const wrong_batches[] = {
-    "*1\r\n:1\r\n",
-    "*4\r\n:1\r\n:1\r\n:9\r\n:0\r\n",
-    "*4\r\n:1\r\n:1\r\n:2\r\n:9\r\n",
-    "*4\r\n:1\r\n:1\r\n:2\r\n:-1\r\n",
-    "*6\r\n:1\r\n:1\r\n:4\r\n:0\r\n$4\r\nwhat\r\n:0\r\n",
-    "*6\r\n:1\r\n:1\r\n:4\r\n:0\r\n$5\r\nstale\r\n:300\r\n",
+static void ordinary_answers_have_fixed_places(void **state)
+{
+    (void)state;
+    static const struct batch_question question = {"s1", "s1:1", "requests"};
+    struct batch_reply batch;
+    struct store_answer answer;
+    assert_int_equal(OPEN("\x01" /* now */
+                          "\x06\0\0\0\0\x01\x02\0\0\0\0\0\x03\0\0\0\0\x75\x30"
+                          "\x07\0\0\0\0\x01\x03\0\0\0\0\0\x00\0\0\0\0\0\x05\xa4"
+                          "full",
+                          &batch),
+                     0);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), 0);
+    assert_int_equal(answer.word, STORE_GRANTED);
+    assert_int_equal(answer.op, 258);
+    assert_int_equal(answer.grant.token, 258);
+    assert_int_equal(answer.grant.number, 3);
+    assert_true(answer.grant.reused && !answer.grant.escalated && !answer.grant.waived);
+    assert_int_equal(answer.grant.life_left_ms, 30000);
+    assert_string_equal(answer.grant.pool, "requests");
+    assert_string_equal(answer.grant.requested, "requests");
+    assert_string_equal(answer.grant.session, "s1");
+    assert_string_equal(answer.grant.request, "s1:1");
+    store_answer_release(&answer);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), 0);
+    assert_int_equal(answer.word, STORE_RELEASED);
+    assert_int_equal(answer.op, 259);
+    assert_false(answer.queued);
+    assert_int_equal(answer.held_ms, 5);
+    assert_string_equal(answer.pool, "full");
+    store_answer_release(&answer);
+    assert_int_equal(batch_reply_next(&batch, &question, &answer), -EPROTO);
+    store_answer_release(&answer);
+}
+
+#define WRONG(literal)                                                                             \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+static const struct {
+    const char *text;
+    size_t bytes;
+} wrong_batches[] = {
+    WRONG("\x01"),                                     /* no answer */
+    WRONG("\x01\x09\x01\x00"),                         /* no such word */
+    WRONG("\x01\x02\x01\x09"),                         /* nine grants that are not there */
+    WRONG("\x01\x02\x01\xff"),                         /* minus one */
+    WRONG("\x01\x04\x01\x00\xa4what\x00"),             /* no such reason */
+    WRONG("\x01\x04\x01\x00\xa5stale\xcd\x01\x2c"),    /* 300 values */
+    WRONG("\x01\x02\x01\x00\xc0"),                     /* nil */
+    WRONG("\x01\x05\0\0\0\0\0\x01\0\0\0\0\0\x01\0\0"), /* a grant that is cut off */
 };
 
 static void a_batch_of_anything_else_is_an_error(void **state)
 {
     (void)state;
+    static const struct batch_question question = {"s1", "s1:1", "a"};
+    struct batch_reply batch;
     for (size_t i = 0; i < ARRAY_SIZE(wrong_batches); i++) {
-        redisReply *reply = resp_of(wrong_batches[i]);
-        struct reply_batch batch;
         struct store_answer answer;
-        assert_int_equal(reply_batch_open(reply, &batch), 0);
-        assert_int_equal(reply_batch_next(&batch, "s1", "s1:1", &answer), -EPROTO);
+        assert_int_equal(batch_reply_open(wrong_batches[i].text, wrong_batches[i].bytes, &batch),
+                         0);
+        assert_int_equal(batch_reply_next(&batch, &question, &answer), -EPROTO);
         store_answer_release(&answer);
-        freeReplyObject(reply);
     }
-    redisReply *reply = resp_of("-ERR Function not found\r\n");
-    struct reply_batch batch;
-    assert_int_equal(reply_batch_open(reply, &batch), -EPROTO);
-    freeReplyObject(reply);
+    assert_int_equal(OPEN("", &batch), -EPROTO);
+    assert_int_equal(OPEN("\xa1x", &batch), -EPROTO);
 }
 
 static void addresses_are_read(void **state)
@@ -276,6 +316,7 @@ int main(void)
         cmocka_unit_test(acquires_and_releases_are_one_fcall),
         cmocka_unit_test(what_does_not_fit_a_batch_waits_for_the_next),
         cmocka_unit_test(the_answers_of_a_batch_are_read_one_by_one),
+        cmocka_unit_test(ordinary_answers_have_fixed_places),
         cmocka_unit_test(a_batch_of_anything_else_is_an_error),
         cmocka_unit_test(a_command_past_the_maximum_is_an_error),
         cmocka_unit_test(a_grant_is_read),
