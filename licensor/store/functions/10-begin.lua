@@ -29,8 +29,9 @@ All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
   T:clock            hash          last tick, steps of the clock that were seen, since when the memo's generation is
 
 Fields of T:w:<session>: a request by its id (which has no space), packed, r a seat, x waived, l waiting; "is <what>" about the
-session ("is prod" counts its productions that run, "is top" is the highest number of a request that it sent); "h <production>" the request whose seat the production has; "p <pool>"
-the request whose seat all productions share there (holder: pool), and "c <production>" how many requests of one do.
+session ("is prod" counts its productions that run, "is top" is the highest number of a request that it sent); "h <production>"
+the request whose seat the production has; "p <pool>" the request whose seat all productions share there (holder: pool), and
+"c <production>" how many requests of one do; "q <production>" how many held requests of one wait.
 
 Numbers: `..` prints 14 digits, so only small integers are joined; redis.call prints numbers whole, but as if they had a fraction,
 which costs as much as a cheap command: what is written often is printed by format('%d').
