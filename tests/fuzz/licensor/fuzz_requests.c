@@ -391,22 +391,13 @@ static void end_connection(struct connection *connection)
     }
 }
 
-/* `times` as make_frame takes it; 0: the bytes as they are. */
-static void send_message(struct connection *connection, size_t times, struct input *input)
+/* One message comes in and is answered; takes the frame. */
+static void handle(struct connection *connection, uint8_t *frame, size_t bytes)
 {
-    size_t bytes = next_byte(input) << 8;
-    bytes |= next_byte(input);
-    if (bytes > input->bytes) {
-        bytes = input->bytes;
-    }
-    const uint8_t *data = input->data;
-    input->data += bytes;
-    input->bytes -= bytes;
     if (connection->number == 0) {
         connection->number = ++plant.numbers;
         connection->doomed = false;
     }
-    uint8_t *frame = make_frame(connection, times, data, &bytes);
     plant.asking = connection;
     plant.id = id_of(frame, bytes);
     plant.replies = 0;
@@ -420,6 +411,37 @@ static void send_message(struct connection *connection, size_t times, struct inp
     if (connection->doomed) {
         end_connection(connection);
     }
+}
+
+/* `times` as make_frame takes it; 0: the bytes as they are. */
+static void send_message(struct connection *connection, size_t times, struct input *input)
+{
+    size_t bytes = next_byte(input) << 8;
+    bytes |= next_byte(input);
+    if (bytes > input->bytes) {
+        bytes = input->bytes;
+    }
+    const uint8_t *data = input->data;
+    input->data += bytes;
+    input->bytes -= bytes;
+    uint8_t *frame = make_frame(connection, times, data, &bytes);
+    handle(connection, frame, bytes);
+}
+
+/* Most of what happens, happens to who has registered. */
+static void enrol(struct connection *connection, char *name, char *agent)
+{
+    Engenho__ToLicensor message = ENGENHO__TO_LICENSOR__INIT;
+    Engenho__Register body = ENGENHO__REGISTER__INIT;
+    body.name = name;
+    body.agent = agent;
+    message.id = 1;
+    message.body_case = ENGENHO__TO_LICENSOR__BODY_REGISTER;
+    message.register_ = &body;
+    size_t bytes;
+    uint8_t *frame = pack(&message, &bytes);
+    handle(connection, frame, bytes);
+    REQUIRE(connection->session[0] != '\0');
 }
 
 static void ignore(void *context, const struct store_answer *answer)
@@ -507,6 +529,9 @@ static void open_plant(void)
     service->metrics = metrics_new("licensor", licensor_metrics, licensor_metrics_count);
     snprintf(service->instance, sizeof(service->instance), "fuzz");
     ticker_run(service);
+    static char w1[] = "w1", w2[] = "w2", ordinary[] = "default", reserved[] = "x";
+    enrol(&plant.connections[0], w1, ordinary);
+    enrol(&plant.connections[1], w2, reserved);
 }
 
 static void close_plant(void)
