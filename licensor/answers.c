@@ -252,6 +252,13 @@ static int64_t since_of(const struct answers *answers, const struct store_answer
                : row->since_ms * 1000;
 }
 
+/* How long nobody has used it; 0: somebody does. */
+static int64_t idle_of(const struct store_answer *answer, const struct store_seat_row *row)
+{
+    bool idle = strcmp(row->state, "queued") == 0 && answer->now_ms > row->since_ms;
+    return idle ? (answer->now_ms - row->since_ms) * 1000 : 0;
+}
+
 static void fill_seats(struct list_rows *rows, const struct answers *answers,
                        const struct store_answer *answer)
 {
@@ -277,6 +284,7 @@ static void fill_seats(struct list_rows *rows, const struct answers *answers,
         to->requested_pool = TEXT(from->requested);
         to->escalated = strcmp(from->pool, from->requested) != 0;
         to->since_us = since_of(answers, answer, from);
+        to->idle_us = idle_of(answer, from);
         to->life_left_us = from->life_left_ms * 1000;
         to->token = from->token;
         to->kind = kind_of(from);

@@ -206,7 +206,8 @@ struct store_seat_row {
     char production[NAME_BYTES_MAX + 1], user[NAME_BYTES_MAX + 1];
     char request[REQUEST_BYTES_MAX + 1];
     enum seat_use use;
-    int64_t since_ms, life_left_ms;
+    int64_t since_ms; /* queued: when it was freed */
+    int64_t life_left_ms;
 };
 
 struct store_processor_row {

@@ -43,6 +43,7 @@ static void list_queue(const struct memory *memory, const struct pool *pool,
         snprintf(row->pool, sizeof(row->pool), "%s", pool->name);
         snprintf(row->requested, sizeof(row->requested), "%s", pool->name);
         row->number = pool->queue[i].number;
+        row->since_ms = pool->queue[i].freed_ms;
         row->life_left_ms = pool->queue[i].life_end_ms - memory->now_ms;
     }
 }

@@ -137,7 +137,8 @@ int64_t pool_give(struct memory *memory, struct pool *pool, uint64_t number, int
         pool->queue_room = pool->queue_room * 2 + 8;
         pool->queue = memory_resize(pool->queue, pool->queue_room, sizeof(*pool->queue));
     }
-    struct queued queued = {.number = number, .life_end_ms = life_end_ms};
+    struct queued queued = {
+        .number = number, .life_end_ms = life_end_ms, .freed_ms = memory->now_ms};
     size_t at = pool->queue_count++;
     while (at > 0 && by_life(&queued, &pool->queue[at - 1]) < 0) {
         pool->queue[at] = pool->queue[at - 1];

@@ -21,7 +21,7 @@ TAILQ_HEAD(line, place);
 /* A freed seat with life left. */
 struct queued {
     uint64_t number;
-    int64_t life_end_ms;
+    int64_t life_end_ms, freed_ms;
 };
 
 /* What is counted of a pool until its minute is closed. */

@@ -171,6 +171,27 @@ def test_a_session_lives_as_long_as_it_beats(tmp_path: pathlib.Path) -> None:
     redis.stop()
 
 
+def test_a_queued_seat_says_since_when_it_is_idle(tmp_path: pathlib.Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    service = licensor(tmp_path, redis.url, licences=LICENCES, clock=clock).start()
+    client = connect(service)
+    client.register()
+    seat = client.acquire().granted
+    advance(clock, redis, service, 5, client)
+    client.release(seat)
+    advance(clock, redis, service, 7, client)
+    client.acquire(pools=["full"])
+    queued, busy = sorted(client.ask(list_seats=L.ListSeats()).seats.seats, key=lambda seat: seat.pool, reverse=True)
+    assert (queued.state, queued.number, queued.idle_us, queued.life_left_us) == ("queued", seat.number, 7_000_000, 18_000_000)
+    assert queued.since_us == clock.unix_us - 12_000_000, "since it was consumed"
+    assert (busy.state, busy.idle_us) == ("busy", 0)
+    again = client.acquire().granted
+    assert (again.number, again.reused) == (seat.number, True)
+    service.kill()
+    redis.stop()
+
+
 def test_an_hours_step_of_rediss_clock_loses_no_seat(tmp_path: pathlib.Path) -> None:
     clock, ours = Clock(tmp_path / "redis-clock"), Clock(tmp_path / "clock")
     redis = Redis(tmp_path / "redis", environment=clock.environment).start()

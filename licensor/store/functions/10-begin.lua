@@ -19,7 +19,7 @@ All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
   T:<pool>:used      counter       consumed seats, busy and queued: the cap
   T:<pool>:seq       counter       L-numbers
   T:<pool>:life:<n>  string, PXAT  life left, yes or no
-  T:<pool>:q         sorted set    freed seats with life left (1e10 + the L-number), by the end of it
+  T:<pool>:q         sorted set    freed seats with life left ("<1e10 + the L-number>:<when it was freed>"), by the end of it
   T:<pool>:line      sorted set    who waits ("session request"), by arrival
   T:<pool>:agents    hash          busy seats by agent, of a pool that reserves seats
   T:<pool>:stat      string        packed counters: the open minute's, and totals
@@ -46,6 +46,7 @@ local CHUNK = 64            -- how much of a queue or line is read at once
 local ARGUMENTS = 2000      -- of a command, as many as are passed at once
 local ANY_NUMBER = 1e15     -- no request of a session has a higher one
 local QUEUED = 1e10         -- added to an L-number where it is a member of the queue, so that members sort by number
+local QUEUED_DIGITS = 11
 
 -- A request's record in the session's hash, as a table. Its first value: r a seat, x waived (base request, production), l
 -- waiting. A seat is written as a byte 1; its texts, packed: pool, use, production, requested, user; and its numbers in fixed

@@ -128,12 +128,17 @@ local function enqueue(p, number, life_end)
     push(p, number, life_end)
 end
 
+-- The L-number of a member of the queue.
+local function number_in(member)
+    return string.sub(member, 1, QUEUED_DIGITS) - QUEUED
+end
+
 -- The next of the queue that Redis has, and whether their lives are left: p.living.
 local function fetch_queue(c, p)
     local from = p.dead + p.fetched
     local queue, life, keys = call('ZRANGE', p.T .. 'q', from, from + c.chunk - 1, 'WITHSCORES'), p.T .. 'life:', {}
     for i = 1, #queue, 2 do
-        keys[(i + 1) / 2] = life .. queue[i] - QUEUED
+        keys[(i + 1) / 2] = life .. number_in(queue[i])
     end
     p.queue, p.living, p.head = queue, call('MGET', spread(keys)), 1
     p.fetched = p.fetched + #keys
@@ -148,7 +153,7 @@ local function dequeue(c, p)
     local head = p.head
     local member = p.queue[head]
     if member then
-        local number, life_end = member - QUEUED, tonumber(p.queue[head + 1])
+        local number, life_end = number_in(member), tonumber(p.queue[head + 1])
         local sooner = p.lives[1]
         if not sooner or life_end < sooner or (life_end == sooner and number < p.freed[1]) then
             p.head = head + 2

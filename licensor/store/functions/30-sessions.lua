@@ -134,7 +134,7 @@ local function write_pool(c, p, mset)
     call_with(p.unqueued, 'ZREM', q)
     local freed = {}
     for i, number in ipairs(p.freed) do
-        freed[2 * i - 1], freed[2 * i] = format('%d', p.lives[i]), format('%d', number + QUEUED)
+        freed[2 * i - 1], freed[2 * i] = format('%d', p.lives[i]), format('%d:%d', number + QUEUED, c.now)
     end
     call_with(freed, 'ZADD', q)
     call_with(p.left, 'ZREM', line)

@@ -27,12 +27,22 @@ local function recover(c, highest, lease_ms)
     end
 end
 
+-- The member of this L-number in the queue, when it is there and lives.
+local function queued_member(c, p, number)
+    for _, member in ipairs(call('ZRANGEBYSCORE', p.T .. 'q', '(' .. format('%d', c.now), '+inf')) do
+        if number_in(member) == number then
+            return member
+        end
+    end
+end
+
 -- One seat that a worker says it holds. Claims are believed while recovering.
 local function claim(c, m, held)
     local p = pool_of(c, held.pool)
     later(c, 'SADD', c.T .. 'pools', held.pool)
-    if tonumber(call('ZSCORE', p.T .. 'q', held.number + QUEUED) or 0) > c.now then
-        p.unqueued[#p.unqueued + 1] = held.number + QUEUED
+    local member = queued_member(c, p, held.number)
+    if member then
+        p.unqueued[#p.unqueued + 1] = member
         p.queued = p.queued - 1
     else
         p.used = p.used + 1

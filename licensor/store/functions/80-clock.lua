@@ -10,7 +10,7 @@ local function each_life(c, change)
         for i = 1, #q, 2 do
             local to = change(tonumber(q[i + 1]))
             call('ZADD', base .. ':q', to, q[i])
-            call('SET', base .. ':life:' .. q[i] - QUEUED, 1, 'PXAT', max(to, 1))
+            call('SET', base .. ':life:' .. number_in(q[i]), 1, 'PXAT', max(to, 1))
         end
     end
     for _, session in ipairs(call('ZRANGE', c.T .. 'alive', 0, -1)) do

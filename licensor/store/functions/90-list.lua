@@ -33,7 +33,8 @@ end
 local function list_queued(c, p, seats)
     local q = call('ZRANGE', p.T .. 'q', p.dead, -1, 'WITHSCORES')
     for i = 1, #q, 2 do
-        seats[#seats + 1] = {p.name, q[i] - QUEUED, 'queued', '', '', '', 'held', p.name, 0, q[i + 1] - c.now, 0, ''}
+        seats[#seats + 1] = {p.name, number_in(q[i]), 'queued', '', '', '', 'held', p.name,
+            tonumber(string.sub(q[i], QUEUED_DIGITS + 2)), q[i + 1] - c.now, 0, ''}
     end
 end
 
