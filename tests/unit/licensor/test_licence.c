@@ -248,11 +248,11 @@ static void a_directory_adds_up_what_is_good_in_it(void **state)
 }
 
 /* Install the test licence into `directory`, which can't take it. The sentence in `error`. */
-static void refuse_to_install(const char *directory, struct error *error)
+/* What was loaded. */
+static void refuse_to_install(const char *directory, size_t bytes, struct error *error)
 {
     const struct licences_source source = {.directory = directory,
                                            .time.now_us = INT64_C(1767225600000000)};
-    size_t bytes = load("enterprise-4.json");
     assert_int_equal(licences_install(&source, file, bytes, error), -EIO);
 }
 
@@ -272,27 +272,28 @@ static void a_directory_that_can_t_be_written_is_told_with_what_to_do(void **sta
     assert_int_equal(scandir(directory, &entries, is_visible, NULL), 1);
     snprintf(beside, sizeof(beside), "%s/%s.new", directory, entries[0]->d_name);
     assert_int_equal(symlink("/dev/full", beside), 0);
-    refuse_to_install(directory, &error);
+    refuse_to_install(directory, bytes, &error);
     assert_non_null(strstr(error.text, "is full"));
     assert_non_null(strstr(error.text, directory));
 
-    /* Nothing may be written here, by root neither while he is somebody else. */
+    /* Nothing may be written here, by root neither while he is somebody else (who may not read
+     * where the tests are, perhaps: the file is loaded). */
     assert_int_equal(chmod(directory, 0555), 0);
     bool is_root = geteuid() == 0;
     assert_int_equal(is_root ? seteuid(65534) : 0, 0);
-    refuse_to_install(directory, &error);
+    refuse_to_install(directory, bytes, &error);
     assert_int_equal(is_root ? seteuid(0) : 0, 0);
     assert_non_null(strstr(error.text, "may not write its licence directory"));
     assert_int_equal(chmod(directory, 0755), 0);
 
     snprintf(beside, sizeof(beside), "%s/%s", directory, entries[0]->d_name);
-    refuse_to_install(beside, &error); /* a file */
+    refuse_to_install(beside, bytes, &error); /* a file */
     assert_non_null(strstr(error.text, "Not a directory"));
     assert_int_equal(unlink(beside), 0);
     assert_int_equal(rmdir(directory), 0);
-    refuse_to_install(directory, &error); /* gone */
+    refuse_to_install(directory, bytes, &error); /* gone */
     assert_non_null(strstr(error.text, "No such file or directory"));
-    refuse_to_install(NULL, &error);
+    refuse_to_install(NULL, bytes, &error);
     assert_non_null(strstr(error.text, "--licence-dir"));
     free(entries[0]);
     free(entries);
