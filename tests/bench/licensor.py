@@ -115,6 +115,25 @@ def count(bench: Bench, seconds: float, batch: int) -> float:
     return figure
 
 
+def lone(bench: Bench, seconds: float, rate: float = 2000) -> tuple[float, float, float]:
+    """INCR from one client, one at a time and so many a second: p50 and p99 in ms, and us of Redis CPU each. What a process costs
+    that sleeps before each request: the floor under every latency on this machine."""
+    connection = bench.redis.client.connection_pool.get_connection()
+    latencies, spent, since = [], cpu_s(bench.redis.process.pid), time.monotonic()
+    while (now := time.monotonic()) - since < seconds:
+        due = since + len(latencies) / rate
+        if due > now:
+            time.sleep(due - now)  # sleep_ok: the pace of the load
+        sent = time.monotonic()
+        connection._sock.sendall(b"*2\r\n$4\r\nINCR\r\n$8\r\n{b}:lone\r\n")
+        connection._sock.recv(64)
+        latencies.append((time.monotonic() - sent) * 1000)
+    each = (cpu_s(bench.redis.process.pid) - spent) * 1e6 / len(latencies)
+    connection.disconnect()
+    latencies.sort()
+    return latencies[len(latencies) // 2], latencies[len(latencies) * 99 // 100], each
+
+
 ACQUIRE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 if redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[2]) then
@@ -174,6 +193,8 @@ def speed(bench: Bench, clients: int, depth: int, seconds: float) -> None:
     figures = bench.load(clients, depth, seconds, 10_000, "held")
     row("10,000 operations a second", f"{figures.p50_us / 1000:.2f} ms", f"{figures.p99_us / 1000:.2f} ms",
         f"{figures.per_redis_s:,.0f}")
+    p50, p99, each = lone(bench, seconds)
+    row("INCR, one at a time, 2,000 a second", f"{p50:.2f} ms", f"{p99:.2f} ms", f"{1e6 / each:,.0f}")
 
 
 def memory(bench: Bench, sessions: int = 1000, seats: int = 10_000, seconds: float = 20) -> None:
