@@ -226,6 +226,7 @@ static int64_t step_of(const struct service *service, int64_t now_ms, int64_t re
 static void on_time(void *context, int64_t now_ms)
 {
     struct service *service = context;
+    service->clock.asking = false;
     if (now_ms < 0) {
         service->clock.known = false;
         return;
@@ -260,7 +261,11 @@ void ticker_run(struct service *service)
                       LOG_TEXT("reason", error.text));
         }
     }
+    if (service->clock.asking) {
+        return; /* a second question would make the first look as if it were asked later */
+    }
     if (redis_is_up(service->redis)) {
+        service->clock.asking = true;
         service->clock.asked_mono_us = clock_mono_us();
         redis_time(service->redis, on_time, service);
     } else {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pathlib
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -167,6 +169,62 @@ def test_a_session_lives_as_long_as_it_beats(tmp_path: pathlib.Path) -> None:
     advance(clock, redis, service, 40, client)
     assert client.pool("productions").in_use == 1, "a held seat runs for as long as its holder"
     assert not client.release(seat).released.queued, "its life was over"
+    service.kill()
+    redis.stop()
+
+
+class SlowAnswers:
+    """Between a licensor and its Redis: what Redis answers waits while `held` is set."""
+
+    def __init__(self, port: int):
+        self.held, self.waiting = threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.target = port
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(("127.0.0.1", self.target))
+            threading.Thread(target=self._copy, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=self._copy, args=(server, client, True), daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        while data := source.recv(65536):
+            if answers and self.held.is_set():
+                self.waiting.set()
+                wait_for("answers go on", lambda: not self.held.is_set(), 60)
+            target.sendall(data)
+        target.close()
+
+
+def test_an_answer_of_redis_that_comes_late_is_no_step_of_its_clock(tmp_path: pathlib.Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    redis = Redis(tmp_path / "redis", environment=clock.environment).start()
+    slow = SlowAnswers(redis.port)
+    service = licensor(tmp_path, slow.url, licences=LICENCES, clock=clock).start()
+    client = connect(service)
+    client.register()
+    advance(clock, redis, service, 2, client)
+    seat = client.acquire().granted
+    client.release(seat)
+    slow.held.set()
+    clock.move(1)
+    service.probe("/livez")  # its loop wakes, and asks Redis for the time
+    assert slow.waiting.wait(30), "Redis has said the time, and the licensor does not know it yet"
+    clock.move(2.5)
+    service.probe("/livez")  # another tick is due
+    service.probe("/livez")
+    slow.held.clear()
+    wait_for("a tick", lambda: redis.client.hget("{engenho}:clock", "last") == str(clock.ms))
+    advance(clock, redis, service, 2, client)
+    assert "clock of redis stepped" not in service.tail(100)
+    (queued,) = [row for row in client.ask(list_seats=L.ListSeats()).seats.seats if row.state == "queued"]
+    assert queued.life_left_us == 30_000_000 - 5_500_000
     service.kill()
     redis.stop()
 
