@@ -66,9 +66,13 @@ class Run:
     answer_s: float = 20  # a licensor that does not answer for so long is left, as workers leave it
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     is_slow: bool = False  # a licensor is stopped: most of the history is to come after that
+    returns_min: int = 0  # the run goes on until sessions came back so often
+    returns: int = 0
+    is_killed_enough: bool = False  # and until each kind of kill happened
 
     def done(self) -> bool:
-        return len(self.history) >= self.operations or self.stop.is_set()
+        is_long = len(self.history) >= self.operations
+        return is_long and self.returns >= self.returns_min and self.is_killed_enough or self.stop.is_set()
 
 
 @dataclasses.dataclass
@@ -130,8 +134,8 @@ class Asker:
         if answer is None:
             return
         assert answer.HasField("registered"), answer
-        if not self.session:
-            self.session = answer.registered.session
+        self.run.returns += self.session != ""
+        self.session = self.session or answer.registered.session
         assert self.session == answer.registered.session, "the session was lost"
         operation["out"].update(word="resumed", lost=list(answer.registered.lost_tokens))
         self._undone(operation)
