@@ -127,7 +127,8 @@ static const struct option options[] = {
      .initial = "300us",
      .min = 0,
      .max = 100000,
-     .help = "how long requests are collected into one pipeline while others are on their way"},
+     .help =
+         "pause between two pipelines to Redis, in which requests are collected; the first of an idle moment does not wait"},
     {.name = "max-connections",
      .type = OPTION_INT,
      .offset = AT(connections_max),

@@ -359,11 +359,10 @@ static const struct {
     const char *text;
     enum store_word word;
 } words[] = {
-    {"done", STORE_DONE},           {"hello", STORE_DONE},      {"registered", STORE_REGISTERED},
-    {"alive", STORE_ALIVE},         {"granted", STORE_GRANTED}, {"waiting", STORE_WAITING},
-    {"released", STORE_RELEASED},   {"ticked", STORE_TICKED},   {"list", STORE_LISTED},
-    {"explained", STORE_EXPLAINED}, {"usage", STORE_RECORDS},   {"audit", STORE_AUDITED},
-    {"refused", STORE_REFUSED},
+    {"done", STORE_DONE},     {"hello", STORE_DONE},          {"registered", STORE_REGISTERED},
+    {"alive", STORE_ALIVE},   {"released", STORE_RELEASED},   {"ticked", STORE_TICKED},
+    {"list", STORE_LISTED},   {"explained", STORE_EXPLAINED}, {"usage", STORE_RECORDS},
+    {"audit", STORE_AUDITED}, {"refused", STORE_REFUSED},
 };
 
 static void read_word(struct reader *r, enum store_word *ret_word)
@@ -402,10 +401,8 @@ static void read_rest(struct reader *r, struct store_answer *answer)
         read_alive(r, answer);
         return;
     case STORE_GRANTED:
-        read_grant(r, &answer->grant);
-        return;
-    case STORE_WAITING:
-        answer->ahead = (uint32_t)read_int(r);
+    case STORE_WAITING: /* only in a batch: batch_reply.c */
+        r->error = -EPROTO;
         return;
     case STORE_RELEASED:
         answer->queued = read_int(r) != 0;

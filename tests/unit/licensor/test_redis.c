@@ -119,22 +119,26 @@ static int read_resp(const char *resp, struct store_answer *answer)
     return rc;
 }
 
-static void a_grant_is_read(void **state)
+static void a_release_with_what_it_hands_over_is_read(void **state)
 {
     (void)state;
     struct store_answer answer;
     assert_int_equal(
-        read_resp(
-            "*5\r\n:6\r\n:1795269642369\r\n$7\r\ngranted\r\n*0\r\n*10\r\n$2\r\ns1\r\n$4\r\ns1:1\r\n:6\r\n$1\r\na\r\n"
-            "$1\r\nb\r\n:1\r\n:1\r\n:1\r\n:0\r\n:29999\r\n",
-            &answer),
+        read_resp("*8\r\n:6\r\n:1795269642369\r\n$8\r\nreleased\r\n*1\r\n*10\r\n$2\r\ns1\r\n"
+                  "$4\r\ns1:1\r\n:6\r\n$1\r\na\r\n$1\r\nb\r\n:1\r\n:1\r\n:1\r\n:0\r\n:29999\r\n"
+                  ":0\r\n:0\r\n$1\r\na\r\n:5\r\n",
+                  &answer),
         0);
-    assert_int_equal(answer.word, STORE_GRANTED);
+    assert_int_equal(answer.word, STORE_RELEASED);
     assert_int_equal(answer.op, 6);
-    assert_string_equal(answer.grant.pool, "a");
-    assert_string_equal(answer.grant.requested, "b");
-    assert_true(answer.grant.reused && answer.grant.escalated && !answer.grant.waived);
-    assert_int_equal(answer.grant.life_left_ms, 29999);
+    assert_int_equal(answer.held_ms, 5);
+    assert_int_equal(answer.handed_count, 1);
+    const struct store_grant *grant = &answer.handed[0];
+    assert_string_equal(grant->request, "s1:1");
+    assert_string_equal(grant->pool, "a");
+    assert_string_equal(grant->requested, "b");
+    assert_true(grant->reused && grant->escalated && !grant->waived);
+    assert_int_equal(grant->life_left_ms, 29999);
     store_answer_release(&answer);
 }
 
@@ -319,7 +323,7 @@ int main(void)
         cmocka_unit_test(ordinary_answers_have_fixed_places),
         cmocka_unit_test(a_batch_of_anything_else_is_an_error),
         cmocka_unit_test(a_command_past_the_maximum_is_an_error),
-        cmocka_unit_test(a_grant_is_read),
+        cmocka_unit_test(a_release_with_what_it_hands_over_is_read),
         cmocka_unit_test(anything_else_is_an_error),
         cmocka_unit_test(addresses_are_read),
         cmocka_unit_test(wrong_addresses_are_told_without_their_password),
