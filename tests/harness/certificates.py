@@ -22,3 +22,14 @@ def make_certificate(folder: pathlib.Path, name: str, names: str, signer: str | 
     _openssl("x509", "-req", "-in", str(folder / f"{name}.csr"), "-CA", str(folder / f"{signer}.pem"),
              "-CAkey", str(folder / f"{signer}.key"), "-CAcreateserial", "-days", "2", "-extfile", str(folder / f"{name}.ext"),
              "-out", str(folder / f"{name}.pem"))
+
+
+def make_certificates(folder: pathlib.Path, server: str) -> pathlib.Path:
+    """What tests of a server with TLS need: an authority, another one, a server's for the names `server` and one for names that
+    are not its, and a client's. Returns `folder`."""
+    make_certificate(folder, "ca", "", None)
+    make_certificate(folder, "other", "", None)
+    make_certificate(folder, "server", server, "ca")
+    make_certificate(folder, "elsewhere", "DNS:elsewhere.example", "ca")
+    make_certificate(folder, "client", "DNS:licensor", "ca")
+    return folder

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.certificates import make_certificate
+from tests.harness.certificates import make_certificates
 from tests.harness.process import BIN, wait_for
 from tests.harness.redis import LICENSOR_RIGHTS
 from tests.harness.redis_sentinels import Sentinels
@@ -21,12 +21,7 @@ WORD = "sentinel-word"  # the Sentinels' password; the servers' is another
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificate(folder, "ca", "", None)
-    make_certificate(folder, "other", "", None)
-    make_certificate(folder, "server", "IP:127.0.0.1", "ca")
-    make_certificate(folder, "client", "DNS:licensor", "ca")
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"), "IP:127.0.0.1")
 
 
 @pytest.fixture

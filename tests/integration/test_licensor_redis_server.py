@@ -7,7 +7,7 @@ import pathlib
 import pytest
 import redis as redis_client
 
-from tests.harness.certificates import make_certificate
+from tests.harness.certificates import make_certificates
 from tests.harness.process import free_port, wait_for
 from tests.harness.redis import LICENSOR_RIGHTS, Redis
 from tests.harness.system import Service
@@ -33,13 +33,7 @@ def _reason(service: Service, part: str) -> str:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificate(folder, "ca", "", None)
-    make_certificate(folder, "other", "", None)
-    make_certificate(folder, "server", "IP:127.0.0.1,DNS:localhost", "ca")
-    make_certificate(folder, "elsewhere", "DNS:elsewhere.example", "ca")
-    make_certificate(folder, "client", "DNS:licensor", "ca")
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"), "IP:127.0.0.1,DNS:localhost")
 
 
 def _tls_redis(directory: pathlib.Path, certificates: pathlib.Path, name: str = "server") -> tuple[Redis, int]:
