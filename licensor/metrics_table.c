@@ -93,6 +93,11 @@ const struct metric_desc licensor_metrics[] = {
      .labels = {"command"},
      .help = "From a transition's submission to Redis's answer.",
      .buckets = metric_buckets_rpc},
+    {.name = "engenho_redis_seat_operations_total",
+     .type = METRIC_COUNTER,
+     .labels = {"by"},
+     .help = "Seats acquired and released, by who worked them out: licensor (Redis only compared "
+             "and wrote), redis, or redis_again (the licensor too, but others had written)."},
     {.name = "engenho_redis_reconnects_total",
      .type = METRIC_COUNTER,
      .help = "Connections to Redis that were made."},

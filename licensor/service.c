@@ -64,6 +64,14 @@ static void on_redis_measured(void *context, const char *command, double seconds
     }
 }
 
+static void on_worked_out(void *context, const char *by, size_t operations)
+{
+    struct service *service = context;
+    metric_add(
+        metrics_series(service->metrics, "engenho_redis_seat_operations_total", METRIC_VALUES(by)),
+        (double)operations);
+}
+
 static void on_complaint(void *context, const char *peer, const char *why)
 {
     (void)context;
@@ -169,7 +177,8 @@ static int start_redis(struct service *service, struct error *error)
         const struct redis_callbacks callbacks = {.state = on_redis_state,
                                                   .granted = requests_granted,
                                                   .waited = requests_waited,
-                                                  .measured = on_redis_measured};
+                                                  .measured = on_redis_measured,
+                                                  .worked_out = on_worked_out};
         service->redis = redis_new(service->base, &options, &callbacks, service);
         service->store = redis_store(service->redis);
     }

@@ -9,9 +9,11 @@
 
 #include "licensor/store/command.h"
 #include "licensor/store/packed.h"
+#include "licensor/store/words.h"
 
 #define REQUESTS_BYTES_MAX (1024 * 1024)
-#define HEADER_VALUES 4
+#define HEADER_BYTES_MAX (64 * 1024)
+#define HEADER_VALUES 5
 #define NUMBER_DIGITS_MAX 15
 
 void batch_init(struct batch *batch)
@@ -43,16 +45,23 @@ static bool is_same_ask(const struct batch_ask *ask, const struct store_request 
     return true;
 }
 
-/* Returns the number of its ask, from 1; 0: there is no room for another. */
-static size_t find_ask(struct batch *batch, const struct store_request *request)
+/* Returns the number of its ask, from 1; 0: it is another one. */
+static size_t find_ask(const struct batch *batch, const struct store_request *request)
 {
     for (size_t i = 0; i < batch->asks_count; i++) {
         if (is_same_ask(&batch->asks[i], request)) {
             return i + 1;
         }
     }
-    if (batch->asks_count == BATCH_ASKS_MAX) {
-        return 0;
+    return 0;
+}
+
+/* The same; another one is added, for there is room. */
+static size_t get_ask(struct batch *batch, const struct store_request *request)
+{
+    size_t found = find_ask(batch, request);
+    if (found != 0) {
+        return found;
     }
     struct batch_ask *ask = &batch->asks[batch->asks_count++];
     ask->use = request->ask.use;
@@ -92,11 +101,7 @@ static int pack_texts(struct buf *out, const struct store_request *request)
     return rc;
 }
 
-/*
- * The number n of a request <session>:<n>; 0: it is called otherwise. The session's highest one is
- * kept, so that a new request need not be looked for among those that were answered.
- */
-static uint64_t number_of(const struct store_request *request)
+uint64_t batch_number_of(const struct store_request *request)
 {
     size_t bytes = strlen(request->session);
     const char *text = request->request + bytes;
@@ -132,24 +137,31 @@ static int pack_request(struct batch *batch, const struct store_request *request
         return rc != 0 ? rc : pack_number(out, request->token);
     }
     batch->values += 6;
-    rc = rc != 0 ? rc : pack_number(out, number_of(request));
+    rc = rc != 0 ? rc : pack_number(out, batch_number_of(request));
     rc = rc != 0 ? rc : pack_holder(out, request);
     return rc != 0 ? rc : pack_texts(out, request);
 }
 
-int batch_add(struct batch *batch, const struct store_request *request)
+bool batch_fits(const struct batch *batch, const struct store_request *request)
 {
     bool acquires = request->verb == STORE_ACQUIRE;
-    if (batch->count > 0 &&
-        (batch->count == BATCH_REQUESTS_MAX || batch->memo_ms != request->memo_ms ||
-         (acquires && batch->acquires &&
-          (batch->reuse_ms != request->reuse_ms || batch->line_max != request->ask.line_max)))) {
+    if (batch->count == BATCH_REQUESTS_MAX ||
+        (batch->count > 0 && batch->memo_ms != request->memo_ms)) {
+        return false;
+    }
+    if (acquires && batch->acquires &&
+        (batch->reuse_ms != request->reuse_ms || batch->line_max != request->ask.line_max)) {
+        return false;
+    }
+    return !acquires || batch->asks_count < BATCH_ASKS_MAX || find_ask(batch, request) != 0;
+}
+
+int batch_add(struct batch *batch, const struct store_request *request)
+{
+    if (!batch_fits(batch, request)) {
         return -EAGAIN;
     }
-    size_t ask = acquires ? find_ask(batch, request) : 0;
-    if (acquires && ask == 0) {
-        return -EAGAIN;
-    }
+    bool acquires = request->verb == STORE_ACQUIRE;
     batch->memo_ms = request->memo_ms;
     if (acquires) {
         batch->acquires = true;
@@ -157,7 +169,7 @@ int batch_add(struct batch *batch, const struct store_request *request)
         batch->line_max = request->ask.line_max;
     }
     batch->count++;
-    return pack_request(batch, request, ask);
+    return pack_request(batch, request, acquires ? get_ask(batch, request) : 0);
 }
 
 static int pack_header(const struct batch *batch, struct buf *out)
@@ -170,6 +182,7 @@ static int pack_header(const struct batch *batch, struct buf *out)
     rc = rc != 0 ? rc : pack_number(out, (uint64_t)batch->reuse_ms);
     rc = rc != 0 ? rc : pack_number(out, (uint64_t)batch->memo_ms);
     rc = rc != 0 ? rc : pack_number(out, batch->line_max);
+    rc = rc != 0 ? rc : pack_number(out, batch->tells ? 1 : 0);
     rc = rc != 0 ? rc : pack_number(out, batch->asks_count);
     for (size_t i = 0; i < batch->asks_count && rc == 0; i++) {
         rc = pack_ask(&batch->asks[i], out);
@@ -177,22 +190,28 @@ static int pack_header(const struct batch *batch, struct buf *out)
     return rc;
 }
 
-int batch_write(struct batch *batch, const char *tenant, struct buf *out)
+int batch_pack(struct batch *batch, struct buf *out)
 {
-    struct buf header;
-    buf_init(&header, REQUESTS_BYTES_MAX);
-    int rc = pack_header(batch, &header);
-    rc = rc != 0 ? rc
-                 : buf_print(out,
-                             "*5\r\n$5\r\nFCALL\r\n$%zu\r\n" ENGENHO_LIBRARY
-                             "_batch\r\n$1\r\n1\r\n$%zu\r\n{%s}\r\n$%zu\r\n",
-                             strlen(ENGENHO_LIBRARY "_batch"), strlen(tenant) + 2, tenant,
-                             header.length + batch->requests.length);
-    rc = rc != 0 ? rc : buf_append(out, header.data, header.length);
+    int rc = pack_header(batch, out);
     rc = rc != 0 ? rc : buf_append(out, batch->requests.data, batch->requests.length);
-    rc = rc != 0 ? rc : buf_append(out, "\r\n", 2);
-    buf_release(&header);
     batch_release(batch);
     batch_init(batch);
+    return rc;
+}
+
+int batch_write(struct batch *batch, const char *tenant, struct buf *out)
+{
+    struct buf packed;
+    buf_init(&packed, REQUESTS_BYTES_MAX + HEADER_BYTES_MAX);
+    struct words words;
+    words_init(&words);
+    words_call(&words, "batch", tenant);
+    int rc = batch_pack(batch, &packed);
+    if (rc == 0) {
+        words_add_bytes(&words, packed.data, packed.length);
+        rc = words_write(&words, out);
+    }
+    words_release(&words);
+    buf_release(&packed);
     return rc;
 }

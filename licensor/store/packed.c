@@ -57,6 +57,15 @@ int pack_array_header(struct buf *out, uint32_t values)
     return pack_bytes(out, ARRAY_32, values, 4);
 }
 
+int pack_fixed(struct buf *out, uint64_t value, size_t bytes)
+{
+    uint8_t fixed[8];
+    for (size_t i = 0; i < bytes; i++) {
+        fixed[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
+    }
+    return buf_append(out, fixed, bytes);
+}
+
 /* So many bytes, which are there; NULL: they are not, or there was an error before. */
 static const uint8_t *take(struct unpacker *unpacker, size_t bytes)
 {
@@ -111,7 +120,7 @@ int64_t unpack_number(struct unpacker *unpacker)
     return 0;
 }
 
-void unpack_text(struct unpacker *unpacker, char *text, size_t bytes)
+const uint8_t *unpack_bytes(struct unpacker *unpacker, size_t *ret_bytes)
 {
     const uint8_t *tag = take(unpacker, 1);
     size_t length = 0;
@@ -122,8 +131,15 @@ void unpack_text(struct unpacker *unpacker, char *text, size_t bytes)
     } else {
         unpacker->error = -EPROTO;
     }
-    const uint8_t *taken = length < bytes ? take(unpacker, length) : NULL;
-    if (taken == NULL || unpacker->error != 0) {
+    *ret_bytes = length;
+    return take(unpacker, length);
+}
+
+void unpack_text(struct unpacker *unpacker, char *text, size_t bytes)
+{
+    size_t length = 0;
+    const uint8_t *taken = unpack_bytes(unpacker, &length);
+    if (taken == NULL || length >= bytes) {
         unpacker->error = -EPROTO;
         return;
     }

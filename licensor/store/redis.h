@@ -50,6 +50,11 @@ struct redis_callbacks {
     void (*waited)(void *context, const char *pool);
     /* A command was answered (or not: failed). */
     void (*measured)(void *context, const char *command, double seconds, bool failed);
+    /*
+     * So many acquires and releases were worked out by "licensor" or by "redis"; or by both, for
+     * the licensor was wrong: "redis_again".
+     */
+    void (*worked_out)(void *context, const char *by, size_t operations);
 };
 
 struct redis_options {

@@ -1,13 +1,16 @@
 /*
- * What redis.c (transitions), redis_place.c (where the server is), redis_connect.c (the way up) and
- * redis_push.c (what is published) share. Nobody else includes it.
+ * What redis.c (the life of the connections), redis_queue.c (transitions on their way),
+ * redis_place.c (where the server is), redis_connect.c (the way up) and redis_push.c (what is
+ * published) share. Nobody else includes it.
  */
 #ifndef ENGENHO_LICENSOR_STORE_REDIS_PRIVATE_H
 #define ENGENHO_LICENSOR_STORE_REDIS_PRIVATE_H
 
+#include <event2/util.h>
 #include <hiredis/async.h>
 #include <sys/queue.h>
 
+#include "licensor/store/ahead.h"
 #include "licensor/store/batch.h"
 #include "licensor/store/redis.h"
 
@@ -15,6 +18,8 @@ enum redis_state { REDIS_DOWN, REDIS_CONNECTING, REDIS_PREPARING, REDIS_UP };
 
 struct pending;
 STAILQ_HEAD(pending_queue, pending);
+struct transition;
+STAILQ_HEAD(transitions, transition);
 
 struct redis {
     struct store store;
@@ -31,11 +36,15 @@ struct redis {
     struct redis_question *question; /* the name that is being resolved */
     struct event *retry, *batch, *watch;
     int64_t backoff_us;
-    struct pending_queue queue; /* not sent yet */
-    struct pending *collecting; /* the newest of the queue, when it is a batch that goes on */
-    struct batch requests;      /* of it */
-    size_t queued, in_flight;   /* transitions */
+    struct pending_queue queue;   /* commands that are not sent yet */
+    struct transitions collected; /* acquires and releases behind them, of which none is made yet */
+    struct batch requests;        /* the one that is being packed */
+    struct ahead *ahead;
+    size_t queued, in_flight; /* transitions */
     size_t commands_in_flight;
+    size_t batches; /* sent or not */
+    size_t asking;  /* batches in flight that are to tell what Redis has: nothing goes out behind
+                       them */
     int64_t sent_mono_us; /* when the last pipeline went out */
     size_t questions;     /* TIMEs on their way */
     uint64_t answers, watched_answers;
@@ -49,6 +58,13 @@ struct redis {
     bool stopping;
 };
 
+/* store_submit (redis_queue.c). */
+void redis_queue_submit(struct store *store, const struct store_request *request, store_done done,
+                        void *context);
+/* It is time to send what was collected: an event's callback. */
+void redis_queue_on_batch(evutil_socket_t fd, short what, void *context);
+/* Answer with an error whatever has not been sent. */
+void redis_queue_fail(struct redis *redis);
 /* Start an attempt (redis_place.c): CONNECTING. */
 void redis_connect(struct redis *redis);
 /* What goes on with a connection that was begun. */

@@ -1,10 +1,10 @@
-#!lua name=engenho3
+#!lua name=engenho4
 --[[
 The rules of keys and seats as Redis runs them: the same state machine as memory.c, and tests/sim/licensor compares the two,
 operation by operation. The files of this folder are one library, joined in the order of their names when Engenho is built.
 
 One call reads what it needs, computes on tables, and writes at its end, each key once: a call that fails has written nothing.
-Acquires and releases come many to a call (engenho3_batch), and share its reads and writes; a seat that is freed and taken again
+Acquires and releases come many to a call (engenho4_batch), and share its reads and writes; a seat that is freed and taken again
 within a call is never written to the queue.
 
 All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
@@ -26,7 +26,8 @@ All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
   T:<pool>:holders   hash          who was granted how many in the open minute
   T:usage            sorted set    closed minutes ("<minute>:<pool>" and the record), by minute, until acknowledged
   T:memo:<n>         hash          request -> the answer it got; the newest generation and the one before it count
-  T:clock            hash          last tick, steps of the clock that were seen, since when the memo's generation is
+  T:clock            hash          last tick, steps of the clock that were seen (backs: by nobody but the store), since when
+                                   the memo's generation is
 
 Fields of T:w:<session>: a request by its id (which has no space), packed, r a seat, x waived, l waiting; "is <what>" about the
 session ("is prod" counts its productions that run, "is top" is the highest number of a request that it sent); "h <production>"
@@ -43,6 +44,9 @@ local MINUTE_MS = 60000
 local MINUTES_KEPT = 1500   -- 25 hours of usage that nobody acknowledged
 local HOLDERS_MAX = 32      -- of a minute and pool, by name; the rest are "others"
 local CHUNK = 64            -- how much of a queue or line is read at once
+local AHEAD_MS = 100        -- what was worked out ahead is not older
+local TOLD_MAX = 3000       -- of a queue, or fields of a session: longer ones are not told
+local TOLD_ALL_MAX = 10000  -- fields of sessions in one answer
 local ARGUMENTS = 2000      -- of a command, as many as are passed at once
 local ANY_NUMBER = 1e15     -- no request of a session has a higher one
 local QUEUED = 1e10         -- added to an L-number where it is a member of the queue, so that members sort by number

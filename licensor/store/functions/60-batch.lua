@@ -387,17 +387,63 @@ local function read_members(c, ops, first)
     end
 end
 
--- ARGV: packed, an array: reuse, memo, line-max, number of asks; each ask: use, wait, number of pools, pools; then an acquire
+-- What changes when a tick moves deadlines or begins a generation of memos.
+local function clock_of(T)
+    local clock = redis.call('HMGET', T .. 'clock', 'steps', 'backs', 'memo')
+    return (clock[1] or '') .. ' ' .. (clock[2] or '') .. ' ' .. (clock[3] or '')
+end
+
+local function pack_list(out, list)
+    for from = 1, #list, ARGUMENTS do
+        out[#out + 1] = pack(spread(list, from, min(from + ARGUMENTS - 1, #list)))
+    end
+end
+
+-- What ordinary requests ask of the pools and sessions of this call, as it is from now on (mirror.c reads it). Packed: op before and
+-- after, clock, limit of productions, generation of memos, whether it recovers; number of pools, and for each: name, cap, used,
+-- sequence and counters as Redis has them, length of the queue and the queue, or name and -1; number of sessions, and for each: its id,
+-- how many texts, and its fields, or 0.
+local function state_of(c)
+    local T, names = c.T, sorted_keys(c.pools)
+    local out = {pack(c.op_was, format('%d', c.op), clock_of(T), c.productions, c.memo,
+        c.recovering and 1 or 0, #names)}
+    for _, name in ipairs(names) do
+        local p = c.pools[name]
+        local length = call('ZCARD', p.T .. 'q')
+        if p.licensed and not p.shared and not p.reserve and call('ZCARD', p.T .. 'line') == 0 and length <= TOLD_MAX then
+            local is = call('MGET', p.T .. 'used', p.T .. 'seq', p.T .. 'stat')
+            out[#out + 1] = pack(name, p.cap, is[1] or '', tonumber(is[2] or 0), is[3] or '', length)
+            pack_list(out, call('ZRANGE', p.T .. 'q', 0, -1, 'WITHSCORES'))
+        else
+            out[#out + 1] = pack(name, -1)
+        end
+    end
+    local ids, told = sorted_keys(c.members), 0
+    out[#out + 1] = pack(#ids)
+    for _, id in ipairs(ids) do
+        local key, all = c.members[id].key, NOTHING
+        local fields = call('HLEN', key)
+        if fields <= TOLD_MAX and told <= TOLD_ALL_MAX then
+            all, told = call('HGETALL', key), told + fields
+        end
+        out[#out + 1] = pack(id, #all)
+        pack_list(out, all)
+    end
+    return table.concat(out)
+end
+
+-- ARGV: packed, an array: reuse, memo, line-max, whether the state is asked for, number of asks; each ask: use, wait, number of pools, pools; then an acquire
 -- is: number of its ask, session, request, its number in the session (0: none), "h <production>" when it is held, and packed use, production, first pool and user; and a release: 0, session, request, token.
-local function batch(keys, args)
+-- Returns the answers, and after them the state when it is asked for or `tells`.
+local function batch(keys, packed, tells)
     local c = begin(keys)
-    local ops = values(args[1])
+    local ops = values(packed)
     c.reuse_ms, c.memo_ms, c.line_max, c.asks, c.out = ops[1], ops[2], ops[3], {}, {pack(c.now)}
     -- What all seats and answers of this call have in common.
     c.seat = {[0] = fixed(SEAT_FIRST, 0, 0, 0, 0, c.now), fixed(SEAT_FIRST, 1, 0, 0, 0, c.now)}
     c.given = {[0] = fixed(GIVEN_FIRST, 2, 0, c.now + c.memo_ms), fixed(GIVEN_FIRST, 2, 1, c.now + c.memo_ms)}
-    local names, at = {}, 5
-    for n = 1, ops[4] do
+    local names, at = {}, 6
+    for n = 1, ops[5] do
         local ask = {use = ops[at], held = ops[at] == 'held', wait = ops[at + 1] == 1, pools = {}}
         for i = 1, ops[at + 2] do
             ask.pools[i] = ops[at + 2 + i]
@@ -428,9 +474,42 @@ local function batch(keys, args)
         end
     end
     finish(c)
-    return table.concat(c.out)
+    local text = table.concat(c.out)
+    return (tells or ops[4] == 1) and {text, state_of(c)} or text
 end
 
-redis.register_function('engenho3_batch', batch)
+redis.register_function('engenho4_batch', function(keys, args) return batch(keys, args[1], false) end)
+
+-- Acquires and releases that the licensor has worked out ahead (ahead.c), on the state as it knows it. If Redis still has that
+-- state, only what is to be written is written; else the requests are worked out here, and the state is told.
+--
+-- ARGV: packed, an array: when it was worked out and when the first seat in question dies, in ms, number of keys, number of lives
+-- and then the words of each command; the requests, as batch() has them; the clock; keys; their values, '' for none; lives;
+-- and the commands. Returns the time, or the answers and the state.
+local function ahead(keys, args)
+    local time, header = redis.call('TIME'), cmsgpack.unpack(args[1])
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local since, dies, count, lives = header[1], header[2], header[3], header[4]
+    local at = 4 + 2 * count
+    local is_same = since <= now and now - since <= AHEAD_MS and now < dies
+        and clock_of(keys[1] .. ':') == args[3]
+    if is_same then
+        for i, value in ipairs(redis.call('MGET', unpack(args, 4, 3 + count))) do
+            is_same = is_same and (value or '') == args[3 + count + i]
+        end
+        is_same = is_same and (lives == 0 or redis.call('EXISTS', unpack(args, at, at + lives - 1)) == lives)
+    end
+    if not is_same then
+        return batch(keys, args[2], true)
+    end
+    at = at + lives
+    for i = 5, #header do
+        redis.call(unpack(args, at, at + header[i] - 1))
+        at = at + header[i]
+    end
+    return now
+end
+
+redis.register_function('engenho4_ahead', ahead)
 
 end

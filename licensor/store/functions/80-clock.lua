@@ -70,6 +70,7 @@ local function follow_clock(c, step, steps, lease_ms, reuse_ms)
     elseif c.now < last then
         each_lease(c, function(at) return min(at, c.now + lease_ms) end)
         each_life(c, function(at) return min(at, c.now + reuse_ms) end)
+        later(c, 'HINCRBY', c.T .. 'clock', 'backs', 1)
     end
     local latest = max(tonumber(clock[3] or 0), c.now)
     later(c, 'HSET', c.T .. 'clock', 'last', c.now, 'latest', latest)

@@ -29,6 +29,7 @@ void script_init(struct script *script, uint64_t seed)
 {
     memset(script, 0, sizeof(*script));
     random_init(&script->random, seed);
+    script->is_calm = seed % 2 == 0;
     script->now_ms = INT64_C(1767225600000) + (int64_t)pick(script, 1000000);
     for (size_t i = 0; i < SCRIPT_WORKERS; i++) {
         snprintf(script->workers[i].name, sizeof(script->workers[i].name), "worker%zu", i);
@@ -47,6 +48,10 @@ static int64_t lease_ms(struct script *script)
 /* The clock moves by little, by nothing, to an edge of the 30 seconds, or far. */
 static void move_clock(struct script *script)
 {
+    if (script->is_calm && chance(script, 99)) {
+        script->now_ms += (int64_t)pick(script, 40);
+        return;
+    }
     switch (pick(script, 40)) {
     case 0:
         script->now_ms += 29999 + (int64_t)pick(script, 3);
@@ -62,6 +67,18 @@ static void move_clock(struct script *script)
     default:
         script->now_ms += (int64_t)pick(script, 3) * (int64_t)pick(script, 400);
         return;
+    }
+}
+
+/* Seats for all, and no rule that is out of the ordinary. */
+static void calm_limits(struct script *script)
+{
+    script->request.limits.keys = SCRIPT_WORKERS;
+    script->request.limits.productions = SCRIPT_GRANTS;
+    for (size_t i = 0; i < script->request.limits.pools_count; i++) {
+        script->pools[i].cap = SCRIPT_GRANTS - (uint32_t)pick(script, 12);
+        script->pools[i].shared = false;
+        script->pools[i].reserved_count = 0;
     }
 }
 
@@ -84,6 +101,9 @@ static void choose_limits(struct script *script)
         }
     }
     r->limits.pools = script->pools;
+    if (script->is_calm) {
+        calm_limits(script);
+    }
 }
 
 static void connection_of(struct script *script, const struct script_worker *worker)
@@ -245,7 +265,7 @@ static void choose_acquire(struct script *script)
     }
     asked = asked == NULL ? &script->requests[pick(script, SCRIPT_GRANTS)] : asked;
     script->asked = asked;
-    if (chance(script, 8) && asked->id[0] != '\0') {
+    if (chance(script, script->is_calm ? 1 : 8) && asked->id[0] != '\0') {
         ask(script, asked, chance(script, 50)); /* the same once more, whatever became of it */
         return;
     }
@@ -259,14 +279,18 @@ static void choose_acquire(struct script *script)
              worker->session[0] != '\0' ? worker->session : "none", ++worker->requests);
     asked->agent = worker->agent;
     asked->use = chance(script, 55) ? SEAT_HELD : chance(script, 90) ? SEAT_REQUEST : SEAT_NOTIFIED;
-    snprintf(asked->production, sizeof(asked->production), "%s",
-             productions[pick(script, ARRAY_SIZE(productions))]);
+    if (script->is_calm && chance(script, 90)) {
+        snprintf(asked->production, sizeof(asked->production), "C%zu", pick(script, 100));
+    } else {
+        snprintf(asked->production, sizeof(asked->production), "%s",
+                 productions[pick(script, ARRAY_SIZE(productions))]);
+    }
     size_t chain =
         chance(script, 97) ? pick(script, ARRAY_SIZE(chains) - 1) : ARRAY_SIZE(chains) - 1;
     for (size_t i = 0; i < 3 && chains[chain][i] != NULL; i++) {
         asked->pools[asked->pools_count++] = chains[chain][i];
     }
-    ask(script, asked, chance(script, 50));
+    ask(script, asked, !script->is_calm && chance(script, 50));
 }
 
 static void choose_release(struct script *script)
@@ -333,7 +357,7 @@ static void choose_rare(struct script *script)
         r->verb = STORE_HELLO;
         r->lease_ms = lease_ms(script);
         r->highest_op = script->highest_op;
-        if (chance(script, 15)) {
+        if (chance(script, script->is_calm ? 1 : 15)) {
             /* somebody saw transitions that this store lost */
             r->highest_op += 1 + pick(script, 50);
         }
@@ -386,6 +410,27 @@ static void choose_tick(struct script *script)
     }
 }
 
+/* What comes how often of a hundred, added up; and when it is calm, so that most is worked out
+ * ahead (licensor/store/ahead.h). */
+static const struct {
+    size_t until, calm_until;
+    void (*choose)(struct script *script);
+} verbs[] = {{6, 0, choose_register},  {22, 7, choose_heartbeat}, {55, 53, choose_acquire},
+             {83, 98, choose_release}, {93, 99, choose_tick},     {100, 100, choose_rare}};
+
+static void choose_verb(struct script *script)
+{
+    if (script->is_calm && !script->worker->is_live) {
+        choose_register(script);
+        return;
+    }
+    size_t what = pick(script, 100), i = 0;
+    while (what >= (script->is_calm ? verbs[i].calm_until : verbs[i].until)) {
+        i++;
+    }
+    verbs[i].choose(script);
+}
+
 const struct store_request *script_next(struct script *script)
 {
     if (!script->is_clock_held) {
@@ -395,21 +440,10 @@ const struct store_request *script_next(struct script *script)
     script->is_late = false;
     script->asked = NULL;
     script->worker = &script->workers[pick(script, SCRIPT_WORKERS)];
-    size_t what = pick(script, 100);
     if (script->highest_op == 0) {
         choose_limits(script);
-    } else if (what < 6) {
-        choose_register(script);
-    } else if (what < 22) {
-        choose_heartbeat(script);
-    } else if (what < 55) {
-        choose_acquire(script);
-    } else if (what < 83) {
-        choose_release(script);
-    } else if (what < 93) {
-        choose_tick(script);
     } else {
-        choose_rare(script);
+        choose_verb(script);
     }
     return &script->request;
 }

@@ -51,6 +51,7 @@ struct script {
     struct random random;
     int64_t now_ms;
     bool is_clock_held; /* the next transition comes in the same millisecond */
+    bool is_calm;       /* of every second seed: mostly ordinary requests, and seats for all */
     uint64_t highest_op, sessions;
     struct script_worker workers[SCRIPT_WORKERS];
     struct script_request requests[SCRIPT_GRANTS];

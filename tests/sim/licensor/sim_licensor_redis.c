@@ -4,9 +4,9 @@
  *
  *     sim_licensor_redis REDIS-URL CLOCK-FILE SEED OPERATIONS [LIBRARY]
  *
- * Redis runs with clock_shim.so, and CLOCK-FILE is its TEST_CLOCK_FILE: this program moves its
- * clock. LIBRARY: a file with other functions than the licensor's own, to see that they are told
- * apart (tests/sim/licensor/mutations.py).
+ * Redis and this program run with clock_shim.so, and CLOCK-FILE is their TEST_CLOCK_FILE: this
+ * program moves their clocks. LIBRARY: a file with other functions than the licensor's own, to see
+ * that they are told apart (tests/sim/licensor/mutations.py).
  */
 #include <event2/event.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/memory.h"
 #include "licensor/store/memory.h"
 #include "licensor/store/redis.h"
@@ -25,12 +26,13 @@
 #include "tests/sim/licensor/script.h"
 
 #define GROUP_MAX 40
+#define STEP_MS_MIN 31000 /* the wall clock stepped, no time went by */
 
 struct run {
     struct event_base *base;
     struct redis *redis;
     int clock_fd;
-    int64_t now_ms;
+    int64_t now_ms, mono_us;
     struct script script;
     struct memory *memory;
     struct buf theirs, ours;
@@ -39,7 +41,8 @@ struct run {
     struct random groups;
     struct error error;
     bool up;
-    bool looking; /* at the whole state, after a transition */
+    uint64_t ahead, by_redis, again; /* acquires and releases, by who worked them out */
+    bool looking;                    /* at the whole state, after a transition */
     int rc;
 };
 
@@ -73,10 +76,26 @@ static void on_measured(void *context, const char *command, double seconds, bool
     (void)failed;
 }
 
+static void on_worked_out(void *context, const char *by, size_t operations)
+{
+    struct run *run = context;
+    if (strcmp(by, "licensor") == 0) {
+        run->ahead += operations;
+    } else if (strcmp(by, "redis") == 0) {
+        run->by_redis += operations;
+    } else {
+        run->again += operations;
+    }
+}
+
 static void set_clock(struct run *run, int64_t now_ms)
 {
+    int64_t passed_ms = now_ms - run->now_ms;
+    if (passed_ms > 0 && passed_ms <= STEP_MS_MIN) {
+        run->mono_us += passed_ms * 1000;
+    }
     /* the wall's and the monotonic one, as clock_shim.c reads them */
-    int64_t clocks[2] = {now_ms * 1000 + 500, now_ms * 1000};
+    int64_t clocks[2] = {now_ms * 1000 + 500, run->mono_us};
     if (pwrite(run->clock_fd, clocks, sizeof(clocks), 0) != (ssize_t)sizeof(clocks)) {
         perror("the clock's file");
         exit(1);
@@ -211,6 +230,7 @@ int main(int argc, char **argv)
     }
     struct run *run = calloc(1, sizeof(*run));
     run->base = event_base_new();
+    run->mono_us = 1000 * SECOND_US;
     run->clock_fd = open(argv[2], O_RDWR | O_CREAT, 0644);
     run->memory = memory_store_new();
     buf_init(&run->theirs, 1 << 20);
@@ -229,8 +249,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", run->error.text);
         return 2;
     }
-    struct redis_callbacks callbacks = {
-        .state = on_state, .granted = on_granted, .waited = on_waited, .measured = on_measured};
+    struct redis_callbacks callbacks = {.state = on_state,
+                                        .granted = on_granted,
+                                        .waited = on_waited,
+                                        .measured = on_measured,
+                                        .worked_out = on_worked_out};
     run->redis = redis_new(run->base, &options, &callbacks, run);
     while (!run->up) {
         event_base_loop(run->base, EVLOOP_ONCE);
@@ -244,9 +267,11 @@ int main(int argc, char **argv)
     }
     const struct script *s = &run->script;
     printf("seed %s, %" PRIu64 " operations, %s: %" PRIu64 " granted, %" PRIu64 " handed, %" PRIu64
-           " re-used, %" PRIu64 " refused for a limit\n",
+           " re-used, %" PRIu64 " refused for a limit; worked out by the licensor %" PRIu64
+           ", by redis %" PRIu64 ", by both %" PRIu64 "\n",
            argv[3], i, run->rc == 0 ? "0 differences" : "FAILED",
-           s->counts[STORE_ACQUIRE][STORE_GRANTED], s->handed, s->reused, s->refused_for_limit);
+           s->counts[STORE_ACQUIRE][STORE_GRANTED], s->handed, s->reused, s->refused_for_limit,
+           run->ahead, run->by_redis, run->again);
     redis_free(run->redis);
     memory_store_free(run->memory);
     buf_release(&run->theirs);
