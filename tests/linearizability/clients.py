@@ -59,6 +59,7 @@ class Run:
     """What the clients of one history share."""
 
     ports: list[int]
+    other: float  # how often a client goes to the second of them
     operations: int  # to do, by all
     gate: Gate = dataclasses.field(default_factory=Gate)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -115,7 +116,7 @@ class Asker:
             if self.run.stop.is_set():
                 raise Stopped
             try:
-                self.client = Client(self.random.choice(self.run.ports))
+                self.client = Client(self.run.ports[self.random.random() < self.run.other])
                 self.client.socket.settimeout(self.run.answer_s)
             except OSError:
                 self.run.stop.wait(0.005)
