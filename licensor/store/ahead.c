@@ -117,6 +117,10 @@ bool ahead_begin(struct ahead *ahead, int64_t mono_us)
         return false;
     }
     ahead->mirror.batch++;
+    struct mirror_pool *pool, *next_pool;
+    HASH_ITER (hh, ahead->mirror.pools, pool, next_pool) {
+        pool->is_touched = false; /* a batch of which nothing was taken is not written */
+    }
     int64_t now_ms = (mono_us + ahead->clock_offset_us) / 1000;
     bool is_jitter = now_ms < ahead->now_ms && ahead->now_ms - now_ms <= JITTER_MS;
     ahead->now_ms = is_jitter ? ahead->now_ms : now_ms;

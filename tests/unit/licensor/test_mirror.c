@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/duration.h"
 #include "common/random.h"
 #include "licensor/store/ahead.h"
 #include "licensor/store/packed.h"
@@ -39,7 +40,7 @@ static void tell(struct buf *out, int rc)
 }
 
 /* One pool with two seats, of which one is queued; one session that has the other. */
-static void tell_state(struct buf *out)
+static void tell_state(struct buf *out, uint64_t cap)
 {
     tell(out, pack_number(out, 6)); /* op before and after, clock, productions, generation */
     tell(out, pack_text(out, "7"));
@@ -49,7 +50,7 @@ static void tell_state(struct buf *out)
     tell(out, pack_number(out, 0)); /* not recovering */
     tell(out, pack_number(out, 1));
     tell(out, pack_text(out, "requests"));
-    tell(out, pack_number(out, 3)); /* cap, used, sequence, no counters */
+    tell(out, pack_number(out, cap)); /* cap, used, sequence, no counters */
     tell(out, pack_text(out, "2"));
     tell(out, pack_number(out, 2));
     tell(out, pack_text(out, ""));
@@ -80,7 +81,7 @@ static void a_state_is_read(void **state)
     (void)state;
     struct buf text;
     buf_init(&text, 10000);
-    tell_state(&text);
+    tell_state(&text, 3);
     struct mirror mirror = {0};
     assert_int_equal(mirror_learn(&mirror, text.data, text.length), 0);
     assert_true(mirror.is_known);
@@ -101,7 +102,7 @@ static void what_is_cut_off_is_an_error_and_nothing_is_known(void **state)
     (void)state;
     struct buf text;
     buf_init(&text, 10000);
-    tell_state(&text);
+    tell_state(&text, 3);
     for (size_t bytes = 0; bytes < text.length; bytes++) {
         uint8_t *cut = malloc(bytes > 0 ? bytes : 1); /* so that reading past it is seen */
         memcpy(cut, text.data, bytes);
@@ -136,11 +137,11 @@ static void the_queue_gives_what_dies_first(void **state)
     free(pool.queue);
 }
 
-static struct ahead *ahead_that_knows(void)
+static struct ahead *ahead_that_knows(uint64_t cap)
 {
     struct buf text;
     buf_init(&text, 10000);
-    tell_state(&text);
+    tell_state(&text, cap);
     struct ahead *ahead = ahead_new("t");
     ahead_saw_time(ahead, NOW_MS, 0);
     assert_int_equal(ahead_learn(ahead, text.data, text.length, true), 0);
@@ -151,7 +152,7 @@ static struct ahead *ahead_that_knows(void)
 static void a_seat_is_given_back_and_the_one_that_dies_first_is_taken(void **state)
 {
     (void)state;
-    struct ahead *ahead = ahead_that_knows();
+    struct ahead *ahead = ahead_that_knows(3);
     assert_true(ahead_begin(ahead, 0));
     struct store_request release = {
         .verb = STORE_RELEASE, .session = "s1", .request = "s1:4", .token = 7, .memo_ms = 60000};
@@ -186,7 +187,7 @@ static void a_seat_is_given_back_and_the_one_that_dies_first_is_taken(void **sta
 static void what_is_out_of_the_ordinary_is_left_to_redis(void **state)
 {
     (void)state;
-    struct ahead *ahead = ahead_that_knows();
+    struct ahead *ahead = ahead_that_knows(3);
     assert_true(ahead_begin(ahead, 0));
     struct ahead_result result;
     struct store_request again = acquire_of("s1:4"), named = acquire_of("mine");
@@ -210,6 +211,31 @@ static void what_is_out_of_the_ordinary_is_left_to_redis(void **state)
     ahead_free(ahead);
 }
 
+static void a_batch_of_which_nothing_was_taken_leaves_the_dead_to_the_next(void **state)
+{
+    (void)state;
+    struct ahead *ahead = ahead_that_knows(1);
+    struct store_request acquire = acquire_of("s1:5");
+    struct store_request release = {
+        .verb = STORE_RELEASE, .session = "s1", .request = "s1:4", .token = 7, .memo_ms = 60000};
+    struct ahead_result result;
+    assert_true(ahead_begin(ahead, 0));
+    assert_int_equal(ahead_take(ahead, &acquire, &result), -EAGAIN); /* its one seat is taken */
+    assert_true(ahead_begin(ahead, 21 * SECOND_US));
+    assert_int_equal(ahead_take(ahead, &release, &result), 0);
+    assert_int_equal(ahead_take(ahead, &acquire, &result), 0);
+    assert_int_equal(result.number, 2);
+    struct buf out, packed;
+    buf_init(&out, 10000);
+    buf_init(&packed, 10);
+    assert_int_equal(ahead_write(ahead, &packed, &out), 0);
+    static const char dead[] = "ZREMRANGEBYSCORE\r\n$14\r\n{t}:requests:q\r\n$4\r\n-inf\r\n";
+    assert_non_null(memmem(out.data, out.length, dead, strlen(dead)));
+    buf_release(&out);
+    buf_release(&packed);
+    ahead_free(ahead);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +243,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_off_is_an_error_and_nothing_is_known),
         cmocka_unit_test(the_queue_gives_what_dies_first),
         cmocka_unit_test(a_seat_is_given_back_and_the_one_that_dies_first_is_taken),
+        cmocka_unit_test(a_batch_of_which_nothing_was_taken_leaves_the_dead_to_the_next),
         cmocka_unit_test(what_is_out_of_the_ordinary_is_left_to_redis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
