@@ -458,6 +458,21 @@ static void release_seat(struct memory *memory, struct member *member,
     keep_memo(memory, request, &memo);
 }
 
+/*
+ * It waits no more. That is remembered, or its acquire, read late by a licensor that was stopped,
+ * would be a new one.
+ */
+static void give_up(struct memory *memory, const struct store_request *request, struct ask *ask)
+{
+    struct memo *memo = memory_remember(memory, request);
+    memo->reason = STORE_STALE;
+    memo->full_count = 1;
+    snprintf(memo->full[0].pool, sizeof(memo->full[0].pool), "%s", ask->pools[0]->name);
+    snprintf(memo->first_pool, sizeof(memo->first_pool), "%s", ask->pools[0]->name);
+    memory_leave_line(ask);
+    memory_next_op(memory);
+}
+
 void memory_release(struct memory *memory, const struct store_request *request,
                     struct store_answer *answer)
 {
@@ -467,8 +482,7 @@ void memory_release(struct memory *memory, const struct store_request *request,
         HASH_FIND_STR(member->asks, request->request, ask);
     }
     if (ask != NULL) {
-        memory_leave_line(ask);
-        memory_next_op(memory);
+        give_up(memory, request, ask);
         released(answer, 0, "", 0);
     } else if (member != NULL) {
         release_seat(memory, member, request, answer);

@@ -13,7 +13,7 @@ import pytest
 from tests.harness.process import wait_for
 from tests.harness.redis import Redis
 from tests.harness.system import Service
-from tests.integration.licensors import HELD, Client, L, connect, licensor
+from tests.integration.licensors import HELD, REQUEST, Client, L, connect, licensor
 
 LICENCES = ("full-8.json",)
 BEGAN_US = 1_700_000_000_000_000
@@ -121,3 +121,27 @@ def test_a_worker_that_starts_again_takes_its_name_over_and_the_one_before_does_
     again.requests = 10
     held = [L.HeldSeat(token=seat.token, pool=seat.pool, number=seat.number, kind=2, request=seat.request)]
     assert not again.register(session=after.session, held=held, **order(2, BEGAN_US + 1)).registered.lost_tokens
+
+
+def test_who_gave_up_waiting_is_not_given_the_seat_later(two: Two) -> None:
+    """Its request was read by a licensor that was stopped, when a seat was free again."""
+    one, other = two
+    client = connect(one)
+    client.register(**order(1))
+    seats = []
+    while (answer := client.acquire(pools=["full"])).HasField("granted"):
+        seats.append(answer.granted)
+    request, again = client.next_request(), connect(other)
+
+    def meanwhile() -> int:
+        number = client.send(acquire=L.Acquire(session=client.session, request=request, kind=REQUEST, pools=["full"], wait=True))
+        held = [L.HeldSeat(request=seat.request, token=seat.token, pool=seat.pool, number=seat.number, kind=REQUEST) for seat in seats]
+        again.register(session=client.session, held=held, **order(2))
+        assert again.acquire(request=request, pools=["full"], wait=True).HasField("waiting")
+        assert again.ask(release=L.Release(session=again.session, request=request)).HasField("released")
+        assert again.release(seats[0]).HasField("released")
+        return number
+
+    late = client.answer(stopped(one, meanwhile))
+    assert late.refused.reason == L.REFUSAL_REASON_STALE, late
+    assert again.pool("full").in_use == len(seats) - 1

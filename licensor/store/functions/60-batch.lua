@@ -264,7 +264,10 @@ end
 local function release_any(c, m, request, token)
     local t = m.agent and thing(m, request)
     if t and t[KIND] == 'l' then
+        -- Remembered, or its acquire, read late by a licensor that was stopped, would be a new one.
+        local first = t[L_POOLS]
         leave_line(c, m, request, t)
+        remember(c, request, pack(m.id, c.now + c.memo_ms, 'stale', c.now, first, first, 0, 0))
         return say_released(c, next_op(c), 0, '', 0)
     end
     local is_own = t and t[KIND] == 'r'

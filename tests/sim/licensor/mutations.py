@@ -66,6 +66,8 @@ MUTATIONS = [
     Mutation("use renews the life of a seat", "            return number, life_end, 1\n", "            return number, c.now + reuse_ms, 1\n"),
     Mutation("a production that shares a seat does not count", "        put(m, 'h ' .. production, base)\n        m.prod = m.prod + 1",
              "        put(m, 'h ' .. production, base)"),
+    Mutation("who gave up waiting is a new request when it comes late",
+             "        remember(c, request, pack(m.id, c.now + c.memo_ms, 'stale', c.now, first, first, 0, 0))\n", ""),
     Mutation("what was worked out ahead is written although others wrote since",
              "is_same and (value or '') == args[3 + count + i]", "is_same and (i == 1 or (value or '') == args[3 + count + i])"),
     Mutation("... although others purged the queue", "is_same and (value or '') == args[3 + count + i]",
