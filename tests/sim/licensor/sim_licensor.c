@@ -76,6 +76,7 @@ static int run_seed(uint64_t seed, uint64_t operations, bool show)
 {
     struct run *run = calloc(1, sizeof(*run));
     script_init(&run->script, seed);
+    run->script.is_calm = false; /* that is for what is worked out ahead, which is Redis's */
     run->memory = memory_store_new();
     uint64_t i = 0;
     while (i < operations && run->rc == 0) {
