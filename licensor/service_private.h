@@ -41,9 +41,8 @@ struct service {
         int64_t redis_ms;                       /* the store's clock, */
         int64_t sent_mono_us, received_mono_us; /* read between these */
         uint64_t steps;
-        bool
-            asking; /* a question is on its way, since asked_mono_us; no other is asked meanwhile */
-        int64_t asked_mono_us;
+        bool asking;           /* a question is on its way, and no other is asked meanwhile; */
+        int64_t asked_mono_us; /* since then */
     } clock;
     uint32_t keys_used;
     struct holders *holders; /* since the last tick */

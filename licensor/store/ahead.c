@@ -52,7 +52,6 @@ static void forget_seats(struct ahead *ahead)
 {
     mirror_clear(&ahead->mirror);
     LIST_INIT(&ahead->touched);
-    ahead->state = AHEAD_UNKNOWN;
 }
 
 void ahead_forget(struct ahead *ahead)
@@ -69,9 +68,7 @@ void ahead_saw_time(struct ahead *ahead, int64_t now_ms, int64_t mono_us)
 
 bool ahead_gives_way(struct ahead *ahead)
 {
-    if (ahead->state == AHEAD_KNOWN) {
-        ahead->state = AHEAD_BEHIND;
-    }
+    ahead->is_current = false;
     if (ahead->pauses_left > 0) {
         ahead->pauses_left--;
         return false;
@@ -81,13 +78,8 @@ bool ahead_gives_way(struct ahead *ahead)
 
 int ahead_learn(struct ahead *ahead, const void *text, size_t bytes, bool is_last)
 {
-    int rc = mirror_learn(&ahead->mirror, text, bytes);
-    if (!ahead->mirror.is_known) {
-        ahead->state = AHEAD_UNKNOWN;
-    } else {
-        ahead->state = is_last ? AHEAD_KNOWN : AHEAD_BEHIND;
-    }
-    return rc;
+    ahead->is_current = is_last;
+    return mirror_learn(&ahead->mirror, text, bytes);
 }
 
 void ahead_was_right(struct ahead *ahead)
@@ -98,7 +90,7 @@ void ahead_was_right(struct ahead *ahead)
 
 bool ahead_was_wrong(struct ahead *ahead)
 {
-    if (ahead->state != AHEAD_UNKNOWN && ahead->rights < RIGHTS_MIN) {
+    if (ahead->mirror.is_known && ahead->rights < RIGHTS_MIN) {
         ahead->pause = ahead->pause > 0 ? 2 * ahead->pause : 1;
         ahead->pause = ahead->pause < PAUSE_MAX ? ahead->pause : PAUSE_MAX;
         ahead->pauses_left = ahead->pause;
@@ -113,7 +105,7 @@ bool ahead_was_wrong(struct ahead *ahead)
 
 bool ahead_begin(struct ahead *ahead, int64_t mono_us)
 {
-    if (ahead->state != AHEAD_KNOWN || !ahead->has_clock) {
+    if (!ahead->mirror.is_known || !ahead->is_current || !ahead->has_clock) {
         return false;
     }
     ahead->mirror.batch++;

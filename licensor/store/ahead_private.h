@@ -9,12 +9,6 @@
 #include "licensor/store/mirror.h"
 #include "licensor/store/words.h"
 
-enum ahead_state {
-    AHEAD_UNKNOWN,
-    AHEAD_KNOWN,
-    AHEAD_BEHIND /* Redis works requests out itself: it will tell what has changed */
-};
-
 /* A new seat begins to live. */
 struct ahead_life {
     const char *pool; /* its name; borrowed of the mirror */
@@ -23,9 +17,9 @@ struct ahead_life {
 };
 
 struct ahead {
-    enum ahead_state state;
     char *tenant;
     struct mirror mirror;
+    bool is_current;         /* no batch is on its way that Redis works out itself */
     int64_t clock_offset_us; /* of Redis's clock to ours: it is not behind that */
     bool has_clock;
     unsigned rights;             /* batches in a row that were as worked out */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "licensor/store/command.h"
 #include "licensor/store/packed.h"
 #include "licensor/store/words.h"
 

@@ -5,8 +5,6 @@
 #include "licensor/store/command.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "licensor/store/words.h"

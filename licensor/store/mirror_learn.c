@@ -2,7 +2,6 @@
  * A mirror from what Redis told: `state_of` in functions/60-batch.lua says what stands where.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

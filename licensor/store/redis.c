@@ -141,7 +141,6 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
              options->address.host, options->address.port);
     STAILQ_INIT(&redis->collected);
     STAILQ_INIT(&redis->queue);
-    batch_init(&redis->requests);
     redis->ahead = ahead_new(options->tenant);
     redis->retry = evtimer_new(base, on_retry, redis);
     redis->batch = evtimer_new(base, redis_queue_on_batch, redis);
@@ -165,7 +164,6 @@ void redis_free(struct redis *redis)
     event_free(redis->retry);
     event_free(redis->batch);
     event_free(redis->watch);
-    batch_release(&redis->requests);
     ahead_free(redis->ahead);
     free(redis);
 }

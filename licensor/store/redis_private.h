@@ -38,7 +38,6 @@ struct redis {
     int64_t backoff_us;
     struct pending_queue queue;   /* commands that are not sent yet */
     struct transitions collected; /* acquires and releases behind them, of which none is made yet */
-    struct batch requests;        /* the one that is being packed */
     struct ahead *ahead;
     size_t queued, in_flight; /* transitions */
     size_t commands_in_flight;

@@ -13,6 +13,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "licensor/store/batch.h"
 #include "licensor/store/batch_reply.h"
 #include "licensor/store/command.h"
 #include "licensor/store/redis_private.h"
@@ -179,8 +180,6 @@ static struct pending *first_pending(struct redis *redis)
 
 void redis_queue_fail(struct redis *redis)
 {
-    batch_release(&redis->requests);
-    batch_init(&redis->requests);
     while (!STAILQ_EMPTY(&redis->queue)) {
         pending_fail(first_pending(redis));
     }
@@ -348,24 +347,28 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
 static bool close_ahead(struct redis *redis)
 {
     struct pending *pending = pending_new(redis, PENDING_AHEAD);
+    struct batch requests;
+    batch_init(&requests);
     struct transition *transition;
     int rc = 0;
     while (rc == 0 && (transition = STAILQ_FIRST(&redis->collected)) != NULL &&
-           batch_fits(&redis->requests, &transition->request) &&
+           batch_fits(&requests, &transition->request) &&
            ahead_take(redis->ahead, &transition->request, &transition->result) == 0) {
-        rc = batch_add(&redis->requests, &transition->request);
+        rc = batch_add(&requests, &transition->request);
         pending_add(pending, first_transition(&redis->collected));
     }
     if (pending->count == 0) {
+        batch_release(&requests);
         pending_free(pending);
         return false;
     }
     struct buf packed;
     buf_init(&packed, COMMAND_BYTES_MAX);
-    int packed_rc = batch_pack(&redis->requests, &packed);
+    int packed_rc = batch_pack(&requests, &packed);
     rc = rc != 0 ? rc : packed_rc;
     int written_rc = ahead_write(redis->ahead, &packed, &pending->command);
     buf_release(&packed);
+    batch_release(&requests);
     if (rc == 0 && written_rc == 0) {
         STAILQ_INSERT_TAIL(&redis->queue, pending, next);
     } else {
@@ -380,16 +383,19 @@ static bool close_ahead(struct redis *redis)
 static void close_batch(struct redis *redis)
 {
     struct pending *pending = pending_new(redis, PENDING_BATCH);
+    struct batch requests;
+    batch_init(&requests);
     struct transition *transition;
     int rc = 0;
     while (rc == 0 && (transition = STAILQ_FIRST(&redis->collected)) != NULL &&
-           batch_fits(&redis->requests, &transition->request)) {
-        rc = batch_add(&redis->requests, &transition->request);
+           batch_fits(&requests, &transition->request)) {
+        rc = batch_add(&requests, &transition->request);
         pending_add(pending, first_transition(&redis->collected));
     }
     pending->asks = ahead_gives_way(redis->ahead);
-    redis->requests.tells = pending->asks;
-    int written_rc = batch_write(&redis->requests, redis->options.tenant, &pending->command);
+    requests.tells = pending->asks;
+    int written_rc = batch_write(&requests, redis->options.tenant, &pending->command);
+    batch_release(&requests);
     if (rc == 0 && written_rc == 0) {
         STAILQ_INSERT_TAIL(&redis->queue, pending, next);
     } else {
