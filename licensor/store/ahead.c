@@ -31,8 +31,8 @@ struct ahead *ahead_new(const char *tenant)
     struct ahead *ahead = memory_new(1, sizeof(*ahead));
     ahead->tenant = memory_copy_text(tenant);
     LIST_INIT(&ahead->touched);
-    words_init(&ahead->lives);
-    words_init(&ahead->memos);
+    words_init_packed(&ahead->lives);
+    words_init_packed(&ahead->memos);
     return ahead;
 }
 

@@ -12,8 +12,9 @@
 #include "licensor/store/packed.h"
 
 #define KEY_BYTES_MAX 256
-#define HEADER_BYTES_MAX (256 * 1024)
-#define HEADER_VALUES 4
+#define HEADER_BYTES_MAX 1024
+#define HEADER_VALUES 2
+#define COMMANDS_BYTES_MAX (8 * 1024 * 1024)
 
 /* Places in a pool's counters, as 10-begin.lua has them, from 0. */
 enum {
@@ -26,32 +27,49 @@ enum {
     PEAK_EVER = 20
 };
 
-/* Commands, one after the other, with the number of words of each; and what is compared before. */
+/* Commands that a function of Redis runs, packed: an array of arrays of words. */
 struct commands {
     const char *tenant;
-    struct words keys, expected;
-    struct words words;
-    struct buf lengths; /* packed */
+    struct words words; /* of the one that is being made */
+    struct buf made;    /* those before it */
     uint32_t count;
-    size_t begins_at; /* words before the command that is being made */
     int error;
 };
 
+/* What the batch does to Redis. */
+struct writes {
+    struct words keys, expected; /* compared before */
+    struct commands commands;
+};
+
+static void commands_init(struct commands *commands, const char *tenant)
+{
+    memset(commands, 0, sizeof(*commands));
+    commands->tenant = tenant;
+    words_init_packed(&commands->words);
+    buf_init(&commands->made, COMMANDS_BYTES_MAX);
+}
+
+static void commands_release(struct commands *commands)
+{
+    words_release(&commands->words);
+    buf_release(&commands->made);
+}
+
 static void end_command(struct commands *commands)
 {
-    size_t words = commands->words.count - commands->begins_at;
-    if (words > 0) {
-        int rc = pack_number(&commands->lengths, words);
+    if (commands->words.count > 0) {
+        int rc = words_write(&commands->words, &commands->made);
         commands->error = commands->error != 0 ? commands->error : rc;
         commands->count++;
     }
-    commands->begins_at = commands->words.count;
+    words_clear(&commands->words);
 }
 
-static void make_key(const struct commands *commands, const char *name, const char *suffix,
+static void make_key(const char *tenant, const char *name, const char *suffix,
                      char key[KEY_BYTES_MAX])
 {
-    snprintf(key, KEY_BYTES_MAX, "{%s}:%s%s", commands->tenant, name, suffix);
+    snprintf(key, KEY_BYTES_MAX, "{%s}:%s%s", tenant, name, suffix);
 }
 
 static void begin_command(struct commands *commands, const char *command, const char *name,
@@ -59,9 +77,23 @@ static void begin_command(struct commands *commands, const char *command, const 
 {
     end_command(commands);
     char key[KEY_BYTES_MAX];
-    make_key(commands, name, suffix, key);
+    make_key(commands->tenant, name, suffix, key);
     words_add(&commands->words, command);
     words_add(&commands->words, key);
+}
+
+/* All of them as one more word of `call`. */
+static int add_commands(struct words *call, struct commands *commands)
+{
+    struct buf packed;
+    buf_init(&packed, COMMANDS_BYTES_MAX);
+    end_command(commands);
+    int rc = commands->error;
+    rc = rc != 0 ? rc : pack_array_header(&packed, commands->count);
+    rc = rc != 0 ? rc : buf_append(&packed, commands->made.data, commands->made.length);
+    words_add_bytes(call, packed.data, rc == 0 ? packed.length : 0);
+    buf_release(&packed);
+    return rc;
 }
 
 /* Pools ---------------------------------------------------------------------------------------- */
@@ -86,16 +118,14 @@ static bool count_grants(const struct ahead *ahead, struct mirror_pool *pool)
     return true;
 }
 
-/* What is compared of a pool: keys and what they hold. */
-static void add_expected(struct commands *commands, const struct mirror_pool *pool)
+/* What is compared: a key and what it holds. */
+static void expect(struct writes *writes, const char *name, const char *suffix, const void *value,
+                   size_t bytes)
 {
     char key[KEY_BYTES_MAX];
-    make_key(commands, pool->name, ":used", key);
-    words_add(&commands->keys, key);
-    words_add(&commands->expected, pool->used_text);
-    make_key(commands, pool->name, ":stat", key);
-    words_add(&commands->keys, key);
-    words_add_bytes(&commands->expected, pool->counters_text, pool->counters_bytes);
+    make_key(writes->commands.tenant, name, suffix, key);
+    words_add(&writes->keys, key);
+    words_add_bytes(&writes->expected, value, bytes);
 }
 
 /* Key and value of one that has changed, into an MSET that has begun. */
@@ -103,7 +133,7 @@ static void set_number(struct commands *commands, const char *name, const char *
                        const char *value)
 {
     char key[KEY_BYTES_MAX];
-    make_key(commands, name, suffix, key);
+    make_key(commands->tenant, name, suffix, key);
     words_add(&commands->words, key);
     words_add(&commands->words, value);
 }
@@ -125,7 +155,7 @@ static void set_counters(struct commands *commands, const struct ahead *ahead,
     }
     buf_release(&packed);
     char key[KEY_BYTES_MAX];
-    make_key(commands, pool->name, ":stat", key);
+    make_key(commands->tenant, pool->name, ":stat", key);
     words_add(&commands->words, key);
     words_add_bytes(&commands->words, pool->counters_text, pool->counters_bytes);
 }
@@ -169,7 +199,6 @@ static void write_queue(struct commands *commands, struct ahead *ahead, struct m
                            pushed->freed_ms);
         }
     }
-    end_command(commands);
 }
 
 static void end_pool(struct mirror_pool *pool)
@@ -260,7 +289,7 @@ static void write_session(struct commands *commands, struct mirror_session *sess
     char name[SESSION_BYTES_MAX + 3];
     snprintf(name, sizeof(name), "w:%s", session->id);
     struct words fields;
-    words_init(&fields);
+    words_init_packed(&fields);
     add_set(session, &fields);
     if (fields.count > 0) {
         begin_command(commands, "HSET", name, "");
@@ -278,27 +307,24 @@ static void write_session(struct commands *commands, struct mirror_session *sess
 
 /* Everything ----------------------------------------------------------------------------------- */
 
-static void write_pools(struct commands *commands, struct ahead *ahead)
+static void write_pools(struct writes *writes, struct ahead *ahead)
 {
     struct mirror *mirror = &ahead->mirror;
-    words_add(&commands->expected, mirror->op_text);
+    expect(writes, "op", "", mirror->op_text, strlen(mirror->op_text));
     snprintf(mirror->op_text, sizeof(mirror->op_text), "%" PRIu64, mirror->op);
-    begin_command(commands, "MSET", "op", "");
-    words_add(&commands->words, mirror->op_text);
-    char key[KEY_BYTES_MAX];
-    make_key(commands, "op", "", key);
-    words_add(&commands->keys, key);
+    begin_command(&writes->commands, "MSET", "op", "");
+    words_add(&writes->commands.words, mirror->op_text);
     struct mirror_pool *pool, *next_pool;
     HASH_ITER (hh, mirror->pools, pool, next_pool) {
         if (pool->is_touched) {
-            add_expected(commands, pool);
-            set_pool(commands, ahead, pool);
+            expect(writes, pool->name, ":used", pool->used_text, strlen(pool->used_text));
+            expect(writes, pool->name, ":stat", pool->counters_text, pool->counters_bytes);
+            set_pool(&writes->commands, ahead, pool);
         }
     }
-    end_command(commands);
     HASH_ITER (hh, mirror->pools, pool, next_pool) {
         if (pool->is_touched) {
-            write_queue(commands, ahead, pool);
+            write_queue(&writes->commands, ahead, pool);
             end_pool(pool);
         }
     }
@@ -334,60 +360,62 @@ static void write_memos(struct commands *commands, const struct ahead *ahead)
         begin_command(commands, "HSET", name, "");
         words_add_all(&commands->words, &ahead->memos);
     }
-    end_command(commands);
 }
 
-/* Times, and how many keys, lives and words of each command there are. */
-static int pack_header(const struct ahead *ahead, const struct commands *commands, struct buf *out)
+/* A list as one word of `call`, packed an array. */
+static int add_list(struct words *call, const struct words *list)
 {
-    int rc = commands->error;
-    rc = rc != 0 ? rc : pack_array_header(out, HEADER_VALUES + commands->count);
-    rc = rc != 0 ? rc : pack_number(out, (uint64_t)ahead->now_ms);
-    rc = rc != 0 ? rc : pack_number(out, (uint64_t)ahead->dies_ms);
-    rc = rc != 0 ? rc : pack_number(out, commands->keys.count);
-    rc = rc != 0 ? rc : pack_number(out, ahead->lives.count);
-    return rc != 0 ? rc : buf_append(out, commands->lengths.data, commands->lengths.length);
+    struct buf packed;
+    buf_init(&packed, COMMANDS_BYTES_MAX);
+    int rc = words_write(list, &packed);
+    words_add_bytes(call, packed.data, rc == 0 ? packed.length : 0);
+    buf_release(&packed);
+    return rc;
 }
 
-static int write_call(const struct ahead *ahead, const struct commands *commands,
-                      const struct buf *requests, struct buf *out)
+static int add_header(struct words *call, const struct ahead *ahead)
 {
-    struct buf header;
-    buf_init(&header, HEADER_BYTES_MAX);
+    struct buf packed;
+    buf_init(&packed, HEADER_BYTES_MAX);
+    int rc = pack_array_header(&packed, HEADER_VALUES);
+    rc = rc != 0 ? rc : pack_number(&packed, (uint64_t)ahead->now_ms);
+    rc = rc != 0 ? rc : pack_number(&packed, (uint64_t)ahead->dies_ms);
+    words_add_bytes(call, packed.data, packed.length);
+    buf_release(&packed);
+    return rc;
+}
+
+static int write_call(const struct ahead *ahead, struct writes *writes, const struct buf *requests,
+                      struct buf *out)
+{
     struct words call;
     words_init(&call);
     words_call(&call, "ahead", ahead->tenant);
-    int rc = pack_header(ahead, commands, &header);
-    if (rc == 0) {
-        words_add_bytes(&call, header.data, header.length);
-        words_add_bytes(&call, requests->data, requests->length);
-        words_add(&call, ahead->mirror.clock);
-        words_add_all(&call, &commands->keys);
-        words_add_all(&call, &commands->expected);
-        words_add_all(&call, &ahead->lives);
-        words_add_all(&call, &commands->words);
-        rc = words_write(&call, out);
-    }
+    int rc = add_header(&call, ahead);
+    words_add_bytes(&call, requests->data, requests->length);
+    words_add(&call, ahead->mirror.clock);
+    rc = rc != 0 ? rc : add_list(&call, &writes->keys);
+    rc = rc != 0 ? rc : add_list(&call, &writes->expected);
+    rc = rc != 0 ? rc : add_list(&call, &ahead->lives);
+    rc = rc != 0 ? rc : add_commands(&call, &writes->commands);
+    rc = rc != 0 ? rc : words_write(&call, out);
     words_release(&call);
-    buf_release(&header);
     return rc;
 }
 
 int ahead_write(struct ahead *ahead, const struct buf *requests, struct buf *out)
 {
-    struct commands commands = {.tenant = ahead->tenant};
-    words_init(&commands.words);
-    words_init(&commands.keys);
-    words_init(&commands.expected);
-    buf_init(&commands.lengths, HEADER_BYTES_MAX);
-    write_pools(&commands, ahead);
-    write_lives(&commands, ahead);
-    write_sessions(&commands, ahead);
-    write_memos(&commands, ahead);
-    int rc = write_call(ahead, &commands, requests, out);
-    words_release(&commands.words);
-    words_release(&commands.keys);
-    words_release(&commands.expected);
-    buf_release(&commands.lengths);
+    struct writes writes;
+    words_init_packed(&writes.keys);
+    words_init_packed(&writes.expected);
+    commands_init(&writes.commands, ahead->tenant);
+    write_pools(&writes, ahead);
+    write_lives(&writes.commands, ahead);
+    write_sessions(&writes.commands, ahead);
+    write_memos(&writes.commands, ahead);
+    int rc = write_call(ahead, &writes, requests, out);
+    words_release(&writes.keys);
+    words_release(&writes.expected);
+    commands_release(&writes.commands);
     return rc;
 }

@@ -1,5 +1,5 @@
 /*
- * Acquires and releases, many to one command: FCALL engenho4_batch 1 {tenant} <packed>, in RESP.
+ * Acquires and releases, many to one command: FCALL engenho5_batch 1 {tenant} <packed>, in RESP.
  * Pure. What is packed (MessagePack) is said at `batch` in functions/60-batch.lua.
  */
 #ifndef ENGENHO_LICENSOR_STORE_BATCH_H

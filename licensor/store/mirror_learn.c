@@ -84,7 +84,7 @@ static void read_pool(struct unpacker *values, struct mirror *mirror)
     }
     pool = memory_new(1, sizeof(*pool));
     snprintf(pool->name, sizeof(pool->name), "%s", name);
-    words_init(&pool->unqueued);
+    words_init_packed(&pool->unqueued);
     HASH_ADD_STR(mirror->pools, name, pool);
     if (cap < 0) {
         return;

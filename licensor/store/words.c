@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "licensor/store/command.h"
+#include "licensor/store/packed.h"
 
 #define WORDS_BYTES_MAX (8 * 1024 * 1024)
 #define DIGITS_MAX 20
@@ -16,6 +17,12 @@ void words_init(struct words *words)
 {
     memset(words, 0, sizeof(*words));
     buf_init(&words->body, WORDS_BYTES_MAX);
+}
+
+void words_init_packed(struct words *words)
+{
+    words_init(words);
+    words->is_packed = true;
 }
 
 void words_release(struct words *words)
@@ -48,8 +55,19 @@ static char *print_int(int64_t value, char text[DIGITS_MAX])
     return at;
 }
 
+static int add_packed(struct buf *body, const void *data, size_t bytes)
+{
+    int rc = pack_text_header(body, bytes);
+    return rc != 0 ? rc : buf_append(body, data, bytes);
+}
+
 void words_add_bytes(struct words *words, const void *data, size_t bytes)
 {
+    if (words->is_packed) {
+        words->error = words->error != 0 ? words->error : add_packed(&words->body, data, bytes);
+        words->count++;
+        return;
+    }
     char digits[DIGITS_MAX], *length = print_int((int64_t)bytes, digits);
     size_t length_bytes = (size_t)(digits + DIGITS_MAX - length);
     uint8_t *out = words->error == 0 ? buf_reserve(&words->body, length_bytes + bytes + 5) : NULL;
@@ -114,6 +132,10 @@ void words_call(struct words *words, const char *function, const char *tenant)
 
 int words_write(const struct words *words, struct buf *out)
 {
-    int rc = words->error != 0 ? words->error : buf_print(out, "*%zu\r\n", words->count);
+    int rc = words->error;
+    if (rc == 0) {
+        rc = words->is_packed ? pack_array_header(out, (uint32_t)words->count)
+                              : buf_print(out, "*%zu\r\n", words->count);
+    }
     return rc != 0 ? rc : buf_append(out, words->body.data, words->body.length);
 }

@@ -1,10 +1,10 @@
-#!lua name=engenho4
+#!lua name=engenho5
 --[[
 The rules of keys and seats as Redis runs them: the same state machine as memory.c, and tests/sim/licensor compares the two,
 operation by operation. The files of this folder are one library, joined in the order of their names when Engenho is built.
 
 One call reads what it needs, computes on tables, and writes at its end, each key once: a call that fails has written nothing.
-Acquires and releases come many to a call (engenho4_batch), and share its reads and writes; a seat that is freed and taken again
+Acquires and releases come many to a call (engenho5_batch), and share its reads and writes; a seat that is freed and taken again
 within a call is never written to the queue.
 
 All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
@@ -82,10 +82,14 @@ local NOTHING = {}
 -- Nothing of this is there yet while a library loads; begin() sets it.
 local call, pack, values, some_values, fixed, unfixed, spread, format, floor, max, min
 
-local function begin(keys)
+local function learn_calls()
     call, pack, values, some_values, spread = redis.call, cmsgpack.pack, cmsgpack.unpack, cmsgpack.unpack_limit, unpack
     fixed, unfixed, format = struct.pack, struct.unpack, string.format
     floor, max, min = math.floor, math.max, math.min
+end
+
+local function begin(keys)
+    learn_calls()
     local time = call('TIME')
     return {T = keys[1] .. ':', now = time[1] * 1000 + floor(time[2] / 1000), handed = {}, pools = {}, members = {}, memos = {},
         memo_list = {}, memo_count = 0, chunk = CHUNK, got = {}, lives = {}, deaths = {}, writes = {}, said = {}}

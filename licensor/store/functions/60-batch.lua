@@ -481,38 +481,36 @@ local function batch(keys, packed, tells)
     return (tells or ops[4] == 1) and {text, state_of(c)} or text
 end
 
-redis.register_function('engenho4_batch', function(keys, args) return batch(keys, args[1], false) end)
+redis.register_function('engenho5_batch', function(keys, args) return batch(keys, args[1], false) end)
 
 -- Acquires and releases that the licensor has worked out ahead (ahead.c), on the state as it knows it. If Redis still has that
 -- state, only what is to be written is written; else the requests are worked out here, and the state is told.
 --
--- ARGV: packed, an array: when it was worked out and when the first seat in question dies, in ms, number of keys, number of lives
--- and then the words of each command; the requests, as batch() has them; the clock; keys; their values, '' for none; lives;
--- and the commands. Returns the time, or the answers and the state.
+-- ARGV, arrays packed: when it was worked out and when the first seat in question dies, in ms; the requests, as batch() has them; the
+-- clock, a text; keys that are compared; their values, '' for none; lives; commands, each an array of its words. Returns the time, or
+-- the answers and the state.
 local function ahead(keys, args)
-    local time, header = redis.call('TIME'), cmsgpack.unpack(args[1])
-    local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    local since, dies, count, lives = header[1], header[2], header[3], header[4]
-    local at = 4 + 2 * count
-    local is_same = since <= now and now - since <= AHEAD_MS and now < dies
-        and clock_of(keys[1] .. ':') == args[3]
+    learn_calls()
+    local time = call('TIME')
+    local now = time[1] * 1000 + floor(time[2] / 1000)
+    local since, dies = spread(values(args[1]))
+    local is_same = since <= now and now - since <= AHEAD_MS and now < dies and clock_of(keys[1] .. ':') == args[3]
     if is_same then
-        for i, value in ipairs(redis.call('MGET', unpack(args, 4, 3 + count))) do
-            is_same = is_same and (value or '') == args[3 + count + i]
+        local expected, lives = values(args[5]), values(args[6])
+        for i, value in ipairs(call('MGET', spread(values(args[4])))) do
+            is_same = is_same and (value or '') == expected[i]
         end
-        is_same = is_same and (lives == 0 or redis.call('EXISTS', unpack(args, at, at + lives - 1)) == lives)
+        is_same = is_same and (#lives == 0 or call('EXISTS', spread(lives)) == #lives)
     end
     if not is_same then
         return batch(keys, args[2], true)
     end
-    at = at + lives
-    for i = 5, #header do
-        redis.call(unpack(args, at, at + header[i] - 1))
-        at = at + header[i]
+    for _, command in ipairs(values(args[7])) do
+        call(spread(command))
     end
     return now
 end
 
-redis.register_function('engenho4_ahead', ahead)
+redis.register_function('engenho5_ahead', ahead)
 
 end

@@ -69,9 +69,9 @@ MUTATIONS = [
     Mutation("who gave up waiting is a new request when it comes late",
              "        remember(c, request, pack(m.id, c.now + c.memo_ms, 'stale', c.now, first, first, 0, 0))\n", ""),
     Mutation("what was worked out ahead is written although others wrote since",
-             "is_same and (value or '') == args[3 + count + i]", "is_same and (i == 1 or (value or '') == args[3 + count + i])"),
-    Mutation("... although others counted", "is_same and (value or '') == args[3 + count + i]",
-             "is_same and (i > 1 and i % 2 == 1 or (value or '') == args[3 + count + i])"),
+             "is_same and (value or '') == expected[i]", "is_same and (i == 1 or (value or '') == expected[i])"),
+    Mutation("... although others counted", "is_same and (value or '') == expected[i]",
+             "is_same and (i > 1 and i % 2 == 1 or (value or '') == expected[i])"),
     Mutation("usage is forgotten before it is acknowledged", "'-inf', s[LAST] - MINUTES_KEPT", "'-inf', s[LAST] - 1"),
 ]
 
