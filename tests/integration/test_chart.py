@@ -101,6 +101,17 @@ BAD = [
     ("no broker", {"kafka__bootstrapServers": []}, "kafka.bootstrapServers is empty: give the address of a broker"),
     ("no Redis", {"redis__host": ""}, "redis.host is empty: give the name of a Redis"),
     ("a user without password", {"redis__username": "engenho"}, "redis.username is set, but redis.existingSecret is empty"),
+    ("one Redis and Sentinels", {"redis__sentinel": {"addresses": ["s:26379"], "master": "seats"}},
+     "redis.host and redis.sentinel.addresses are both set: empty redis.host"),
+    ("Sentinels of nothing", {"redis__host": "", "redis__sentinel__addresses": ["s:26379"]}, "redis.sentinel.master is empty"),
+    ("a Sentinel without port", {"redis__sentinel__addresses": ["s"]}, "at '/redis/sentinel/addresses/0'"),
+    ("a Sentinels' user without password", {"redis__sentinel__username": "watcher"}, "redis.sentinel.existingSecret is empty"),
+    ("certificates of Redis without TLS", {"redis__tls__existingSecret": "ca"},
+     "redis.tls.existingSecret is set, but redis.tls.enabled is false"),
+    ("a certificate for Redis without its key", {"redis__tls": {"enabled": True, "existingSecret": "own", "certKey": "tls.crt"}},
+     "redis.tls.certKey and redis.tls.keyKey belong together: set both or neither"),
+    ("a certificate for Redis from nowhere", {"redis__tls": {"enabled": True, "certKey": "tls.crt", "keyKey": "tls.key"}},
+     "redis.tls.certKey is set, but redis.tls.existingSecret is empty"),
     ("no token", {"producer__api__existingSecret": ""}, "producer.api.existingSecret is empty: the API needs a token"),
     ("no agent", {"worker__agents": {"default": None}}, "worker.agents is empty: give at least one agent"),
     ("an Ingress without host", {"producer__ingress__enabled": True}, "producer.ingress.host is empty"),
@@ -372,6 +383,33 @@ def test_redis_is_logged_in_to_with_a_file() -> None:
     assert arguments(pod)["redis-password-file"] == "/etc/engenho/redis/password"
     plain = arguments(one(render(), "Deployment", "-licensor")["spec"]["template"])
     assert plain["redis"] == "redis://redis:6379/0" and "redis-password-file" not in plain
+
+
+def test_redis_with_tls_is_asked_for_its_certificate_and_shown_ours() -> None:
+    tls = {"enabled": True, "existingSecret": "own", "certKey": "tls.crt", "keyKey": "tls.key"}
+    options = arguments(one(render(redis__tls=tls), "Deployment", "-licensor")["spec"]["template"])
+    assert options["redis"] == "rediss://redis:6379/0"
+    assert (options["redis-ca-file"], options["redis-cert-file"], options["redis-key-file"]) == (
+        "/etc/engenho/redis-tls/ca.crt", "/etc/engenho/redis-tls/tls.crt", "/etc/engenho/redis-tls/tls.key")
+    public = arguments(one(render(redis__tls={"enabled": True}), "Deployment", "-licensor")["spec"]["template"])
+    assert public["redis"] == "rediss://redis:6379/0" and not any(name.endswith("-file") for name in public)
+
+
+def test_sentinels_say_which_redis_is_the_master() -> None:
+    documents = render(ci("sentinels"))
+    pod = one(documents, "Deployment", "-licensor")["spec"]["template"]
+    options = arguments(pod)
+    assert options["redis"] == (
+        "sentinels://engenho:@sentinel-0.store:26379,sentinel-1.store:26379,sentinel-2.store:26380/seats/0")
+    assert options["redis-password-file"] == "/etc/engenho/redis/redis-password"
+    assert (options["redis-sentinel-user"], options["redis-sentinel-password-file"]) == (
+        "watcher", "/etc/engenho/redis-sentinel/password")
+    volumes = {volume["name"]: volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume}
+    assert volumes == {"licences": "engenho-licences", "redis": "redis-user", "redis-sentinel": "sentinel-user",
+                       "redis-tls": "redis-client"}
+    policy = one(documents, "NetworkPolicy", "-licensor")["spec"]
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]} - {53}
+    assert ports == {6380, 26379, 26380}
 
 
 def test_every_mount_has_its_volume_and_every_volume_a_mount() -> None:

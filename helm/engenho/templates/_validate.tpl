@@ -12,10 +12,29 @@ What the schema cannot say. Each message names the key and the fix. Rendered by 
 {{- if not .Values.kafka.bootstrapServers -}}
 {{- fail "kafka.bootstrapServers is empty: give the address of a broker, as in --set 'kafka.bootstrapServers={kafka:9092}'" -}}
 {{- end -}}
-{{- if not .Values.redis.host -}}
-{{- fail "redis.host is empty: give the name of a Redis 7 or Valkey, as in --set redis.host=redis" -}}
+{{- $redis := .Values.redis -}}
+{{- if and (not $redis.host) (not $redis.sentinel.addresses) -}}
+{{- fail "redis.host is empty: give the name of a Redis 7 or Valkey, as in --set redis.host=redis, or redis.sentinel.addresses" -}}
 {{- end -}}
-{{- if and .Values.redis.username (not .Values.redis.existingSecret) -}}
+{{- if and $redis.host $redis.sentinel.addresses -}}
+{{- fail "redis.host and redis.sentinel.addresses are both set: empty redis.host, for the Sentinels say where the master is" -}}
+{{- end -}}
+{{- if and $redis.sentinel.addresses (not $redis.sentinel.master) -}}
+{{- fail "redis.sentinel.master is empty: give the name that the Sentinels know the master by, as in --set redis.sentinel.master=mymaster" -}}
+{{- end -}}
+{{- if and $redis.sentinel.username (not $redis.sentinel.existingSecret) -}}
+{{- fail "redis.sentinel.username is set, but redis.sentinel.existingSecret is empty: name the Secret with the password, or empty the user name" -}}
+{{- end -}}
+{{- if and $redis.tls.existingSecret (not $redis.tls.enabled) -}}
+{{- fail "redis.tls.existingSecret is set, but redis.tls.enabled is false: set it to true, or empty redis.tls.existingSecret" -}}
+{{- end -}}
+{{- if ne (empty $redis.tls.certKey) (empty $redis.tls.keyKey) -}}
+{{- fail "redis.tls.certKey and redis.tls.keyKey belong together: set both or neither" -}}
+{{- end -}}
+{{- if and $redis.tls.certKey (not $redis.tls.existingSecret) -}}
+{{- fail "redis.tls.certKey is set, but redis.tls.existingSecret is empty: name the Secret with the certificate, or empty certKey and keyKey" -}}
+{{- end -}}
+{{- if and $redis.username (not $redis.existingSecret) -}}
 {{- fail "redis.username is set, but redis.existingSecret is empty: name the Secret with the password, or empty the user name" -}}
 {{- end -}}
 {{- if not .Values.producer.api.existingSecret -}}
