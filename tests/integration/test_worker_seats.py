@@ -77,7 +77,7 @@ def test_each_run_on_demand_takes_a_seat_for_as_long_as_it_lasts(plant: Plant, t
         assert answer.status_code == 202, answer.text
     wait_for("two run, one waits", lambda: (plant.pool("requests").in_use, plant.pool("requests").waiting) == (before.limit, 1),
              every=0.05)
-    assert plant.system.worker.metric("engenho_executions_in_flight") == 2
+    wait_for("two are in flight", lambda: plant.system.worker.metric("engenho_executions_in_flight") == 2, every=0.05)
     # The one that waits does so in `later` by now: what else is asked for in its partition goes on.
     plant.produce("scheduled", "gate", f"parameters: {{path: {json.dumps(os.devnull)}}}", trigger="{schedule: {every: 1s}}")
     plant.wait_results("scheduled", 1)
