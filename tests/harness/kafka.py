@@ -55,7 +55,8 @@ class Kafka:
         self.properties = self.directory / "server.properties"
         self.process = Process(
             "kafka",
-            ["/usr/bin/java", *_HEAP, "-cp", _CLASSPATH, "kafka.Kafka", str(self.properties)],
+            # What Java unpacks for itself stays beside the data: a broker that is killed leaves it there.
+            ["/usr/bin/java", *_HEAP, f"-Djava.io.tmpdir={self.directory}", "-cp", _CLASSPATH, "kafka.Kafka", str(self.properties)],
             self.directory / "kafka.log",
         )
 
