@@ -13,11 +13,11 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +32,7 @@
 #define READ_BYTES 65536
 #define HEARTBEAT_US (5 * SECOND_US)
 #define LATENCIES_MAX 2000000
+#define READY_MAX 256
 #define DUE_EVERY_US                                                                               \
     100 /* how often it looks what is due; spinning would take the core of those it measures */
 
@@ -62,7 +63,7 @@ struct bench {
     Engenho__SeatKind kind;
     bool idle;
     struct client *clients;
-    struct pollfd *polls;
+    int epoll_fd; /* of those that may be read; a turn costs what is ready, not all there are */
     size_t registered, next_client, next_place;
     size_t held; /* when idle */
     uint64_t operations, refused, sent;
@@ -263,16 +264,15 @@ static void turn(struct bench *bench, long timeout_us)
 {
     for (size_t i = 0; i < bench->clients_count; i++) {
         write_to(&bench->clients[i]);
-        bench->polls[i].events = (short)(POLLIN | (bench->clients[i].out.length > 0 ? POLLOUT : 0));
     }
+    struct epoll_event ready[READY_MAX];
     struct timespec timeout = {.tv_nsec = timeout_us * 1000};
-    if (ppoll(bench->polls, bench->clients_count, &timeout, NULL) < 0) {
-        fail("poll");
+    int count = epoll_pwait2(bench->epoll_fd, ready, READY_MAX, &timeout, NULL);
+    if (count < 0) {
+        fail("epoll");
     }
-    for (size_t i = 0; i < bench->clients_count; i++) {
-        if ((bench->polls[i].revents & (POLLIN | POLLHUP)) != 0) {
-            read_from(bench, &bench->clients[i]);
-        }
+    for (int i = 0; i < count; i++) {
+        read_from(bench, &bench->clients[ready[i].data.u64]);
     }
 }
 
@@ -291,7 +291,10 @@ static void open_client(struct bench *bench, size_t number)
     client->places = memory_new(bench->depth, sizeof(struct place));
     buf_init(&client->in, 16 * FRAME_BYTES_MAX);
     buf_init(&client->out, 16 * FRAME_BYTES_MAX);
-    bench->polls[number].fd = client->fd;
+    struct epoll_event readable = {.events = EPOLLIN, .data.u64 = number};
+    if (epoll_ctl(bench->epoll_fd, EPOLL_CTL_ADD, client->fd, &readable) != 0) {
+        fail("epoll");
+    }
     send_register(client);
 }
 
@@ -378,7 +381,10 @@ int main(int argc, char **argv)
                                       : ENGENHO__SEAT_KIND__SEAT_KIND_REQUEST,
                           .idle = argc > 7};
     bench.clients = memory_new(bench.clients_count, sizeof(struct client));
-    bench.polls = memory_new(bench.clients_count, sizeof(struct pollfd));
+    bench.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (bench.epoll_fd < 0) {
+        fail("epoll");
+    }
     bench.latencies_us = memory_new(LATENCIES_MAX, sizeof(uint32_t));
     for (size_t i = 0; i < bench.clients_count; i++) {
         open_client(&bench, i);
