@@ -1,6 +1,6 @@
 /*
- * The words of a command of Redis while it is written: in RESP, or packed (packed.h), for a function
- * that passes the command on. Pure.
+ * The words of a command of Redis while it is written: in RESP, or packed (packed.h), for a
+ * function that passes the command on. Pure.
  */
 #ifndef ENGENHO_LICENSOR_STORE_WORDS_H
 #define ENGENHO_LICENSOR_STORE_WORDS_H
