@@ -377,12 +377,16 @@ static void release_unknown(struct memory *memory, const struct store_request *r
                             struct store_answer *answer)
 {
     const struct memo *memo = memory_memo(memory, request->request);
-    if (memo != NULL && strcmp(memo->session, request->session) == 0 && memo->has_seat &&
-        memo->grant.token == request->token) {
-        released(answer, memo->life_left_ms, memo->grant.pool, memo->held_ms);
-        return;
+    if (memo != NULL && strcmp(memo->session, request->session) != 0) {
+        memo = NULL;
     }
-    memory_refuse(answer, STORE_STALE);
+    if (memo != NULL && memo->has_seat && memo->grant.token == request->token) {
+        released(answer, memo->life_left_ms, memo->grant.pool, memo->held_ms);
+    } else if (memo != NULL && !memo->has_seat && memo->reason == STORE_STALE) {
+        released(answer, 0, "", 0); /* it left its line, and says so again */
+    } else {
+        memory_refuse(answer, STORE_STALE);
+    }
 }
 
 /* The last request of a seat is over. */

@@ -145,3 +145,23 @@ def test_who_gave_up_waiting_is_not_given_the_seat_later(two: Two) -> None:
     late = client.answer(stopped(one, meanwhile))
     assert late.refused.reason == L.REFUSAL_REASON_STALE, late
     assert again.pool("full").in_use == len(seats) - 1
+
+
+def test_who_gives_up_waiting_and_says_so_again_is_answered_as_the_first_time(two: Two) -> None:
+    """The first answer was on its way when the licensor died."""
+    client, moved = (connect(service) for service in two)
+    client.register(**order(1))
+    seats = []
+    while (answer := client.acquire(pools=["full"])).HasField("granted"):
+        seats.append(answer.granted)
+    request = client.next_request()
+    assert client.acquire(request=request, pools=["full"], wait=True).HasField("waiting")
+    first = client.ask(release=L.Release(session=client.session, request=request)).released
+    held = [L.HeldSeat(request=seat.request, token=seat.token, pool=seat.pool, number=seat.number, kind=REQUEST) for seat in seats]
+    moved.register(session=client.session, held=held, **order(2))
+    again = moved.ask(release=L.Release(session=client.session, request=request))
+    assert again.HasField("released"), again
+    assert (again.released.queued, again.released.life_left_us) == (first.queued, first.life_left_us) == (False, 0)
+    assert moved.acquire(request=request, pools=["full"], wait=True).refused.reason == L.REFUSAL_REASON_STALE
+    never = moved.ask(release=L.Release(session=client.session, request=moved.next_request() + "0"))
+    assert never.refused.reason == L.REFUSAL_REASON_STALE

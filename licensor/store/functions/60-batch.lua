@@ -243,8 +243,11 @@ end
 -- A request that is not there: answered before, or stale.
 local function release_unknown(c, m, request, token)
     local memo = memo_of(c, request)
-    if memo and memo[M_SESSION] == m.id and memo[M_WORD] == 'g' and memo[M_SEAT][TOKEN] == token then
+    local word = memo and memo[M_SESSION] == m.id and memo[M_WORD]
+    if word == 'g' and memo[M_SEAT][TOKEN] == token then
         say_released(c, c.op, memo[M_LEFT], memo[M_SEAT][POOL], memo[M_HELD])
+    elseif word == 'stale' then
+        say_released(c, c.op, 0, '', 0) -- it left its line, and says so again
     else
         say_refused(c, 'stale', NOTHING)
     end

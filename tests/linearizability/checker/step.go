@@ -149,8 +149,7 @@ func (m *model) release(s *state, operation *Operation) bool {
 	if s.askOf(operation.Request) != nil {
 		s.leaveLine(operation.Request)
 		left := out.Word == "released" && !out.Queued && out.Life == 0
-		again := operation.Again && out.Word == "stale" // it left, and the repetition found nothing
-		return m.number(s, operation) && (unknown(operation) || left || again)
+		return m.number(s, operation) && (unknown(operation) || left)
 	}
 	x, isWaived := s.seatOf(operation.Request), false
 	if x == nil {
