@@ -68,6 +68,7 @@ MUTATIONS = [
              "        put(m, 'h ' .. production, base)"),
     Mutation("who gave up waiting is a new request when it comes late",
              "        remember(c, request, pack(m.id, c.now + c.memo_ms, 'stale', c.now, first, first, 0, 0))\n", ""),
+    Mutation("who gave up waiting and says so again is told that it had no place", "    elseif word == 'stale' then", "    elseif false then"),
     Mutation("what was worked out ahead is written although others wrote since",
              "is_same and (value or '') == expected[i]", "is_same and (i == 1 or (value or '') == expected[i])"),
     Mutation("... although others counted", "is_same and (value or '') == expected[i]",
