@@ -1,6 +1,7 @@
 {{/* How the licensor reaches Redis: arguments, and the files they name. */}}
 
-{{- define "engenho.redis.folder" -}}/etc/engenho/redis{{- end -}}
+{{/* Below it one folder for each Secret, for their keys may bear one name: see engenho.redis.secrets. */}}
+{{- define "engenho.redis.folder" -}}/etc/engenho{{- end -}}
 
 {{/* The address: one server, or Sentinels that know the master. Passwords stand in files. */}}
 {{- define "engenho.redis.url" -}}
@@ -21,40 +22,41 @@
 {{- $folder := include "engenho.redis.folder" . -}}
 - --redis={{ include "engenho.redis.url" . }}
 {{- if $redis.existingSecret }}
-- --redis-password-file={{ $folder }}/{{ $redis.passwordKey }}
+- --redis-password-file={{ $folder }}/redis/{{ $redis.passwordKey }}
 {{- end }}
 {{- with $redis.sentinel.username }}
 - --redis-sentinel-user={{ . }}
 {{- end }}
 {{- if $redis.sentinel.existingSecret }}
-- --redis-sentinel-password-file={{ $folder }}-sentinel/{{ $redis.sentinel.passwordKey }}
+- --redis-sentinel-password-file={{ $folder }}/redis-sentinel/{{ $redis.sentinel.passwordKey }}
 {{- end }}
 {{- if $redis.tls.existingSecret }}
 {{- with $redis.tls.caKey }}
-- --redis-ca-file={{ $folder }}-tls/{{ . }}
+- --redis-ca-file={{ $folder }}/redis-tls/{{ . }}
 {{- end }}
 {{- if $redis.tls.certKey }}
-- --redis-cert-file={{ $folder }}-tls/{{ $redis.tls.certKey }}
-- --redis-key-file={{ $folder }}-tls/{{ $redis.tls.keyKey }}
+- --redis-cert-file={{ $folder }}/redis-tls/{{ $redis.tls.certKey }}
+- --redis-key-file={{ $folder }}/redis-tls/{{ $redis.tls.keyKey }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* Name of a volume -> its Secret. Each is mounted at a folder of its own beside the others: a Secret's keys may bear one name. */}}
+{{/* Name of a volume, and of its folder -> its Secret. */}}
 {{- define "engenho.redis.secrets" -}}
 {{- $redis := .Values.redis -}}
 {{- $secrets := dict "redis" $redis.existingSecret "redis-sentinel" $redis.sentinel.existingSecret "redis-tls" $redis.tls.existingSecret -}}
 {{- range $name, $secret := $secrets }}
 {{- if $secret }}
-{{ $name }}: {{ $secret }}
+{{ $name }}: {{ $secret | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "engenho.redis.mounts" -}}
+{{- $folder := include "engenho.redis.folder" . -}}
 {{- range $name, $_ := include "engenho.redis.secrets" . | fromYaml }}
 - name: {{ $name }}
-  mountPath: /etc/engenho/{{ $name }}
+  mountPath: {{ $folder }}/{{ $name }}
   readOnly: true
 {{- end }}
 {{- end -}}
@@ -63,7 +65,7 @@
 {{- range $name, $secret := include "engenho.redis.secrets" . | fromYaml }}
 - name: {{ $name }}
   secret:
-    secretName: {{ $secret }}
+    secretName: {{ $secret | quote }}
     defaultMode: 0440
 {{- end }}
 {{- end -}}
