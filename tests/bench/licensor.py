@@ -33,6 +33,7 @@ ROUNDS = 5
 
 
 def stolen_s() -> float:
+    """CPU time that the host of this machine gave to others, since it started; 0 where that is not told."""
     return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
@@ -196,7 +197,7 @@ def counted(bench: Bench, clients: int, depth: int, seconds: float, kind: str) -
 
 
 def paced(bench: Bench, clients: int, depth: int, seconds: float, rate: float) -> None:
-    """Rows of what an answer takes at so many operations a second, in the quietest round and in all."""
+    """Rows of what an answer takes at so many operations a second, in the quietest round and the noisiest."""
     rounds = sorted((bench.load(clients, depth, seconds / ROUNDS, rate, "held") for _ in range(ROUNDS)),
                     key=lambda figures: figures.stolen)
     for name, figures in (("quietest round", rounds[0]), ("noisiest", rounds[-1])):

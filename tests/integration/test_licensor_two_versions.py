@@ -81,7 +81,7 @@ def test_a_library_is_loaded_beside_an_older_one(rollout: Rollout) -> None:
 
 def test_a_seat_is_one_seat_for_both_versions(rollout: Rollout) -> None:
     old, new = (client_of(rollout.start(service), service.name) for service in (rollout.older, rollout.newer))
-    for _ in range(20):  # by turns, and each works ahead on what it knows of the other
+    for _ in range(20):
         held = [client.acquire().granted for client in (old, new) * (SEATS // 2)]
         assert len({granted.number for granted in held}) == SEATS
         for client in (old, new):
@@ -90,6 +90,9 @@ def test_a_seat_is_one_seat_for_both_versions(rollout: Rollout) -> None:
         for client, granted in zip((old, new) * (SEATS // 2), held, strict=True):
             assert client.release(granted).HasField("released")
     assert new.pool("requests").in_use == old.pool("requests").in_use == 0
+    # Each worked ahead on what it knew, and was told when the other had changed it.
+    for service in (rollout.older, rollout.newer):
+        assert service.metric("engenho_redis_seat_operations_total", by="redis_again") > 0, service.name
 
 
 def test_what_the_older_one_granted_is_given_back_to_the_newer(rollout: Rollout) -> None:
