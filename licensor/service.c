@@ -179,9 +179,10 @@ static int start_redis(struct service *service, struct error *error)
                                                   .waited = requests_waited,
                                                   .measured = on_redis_measured,
                                                   .worked_out = on_worked_out};
-        static const char *const workers_out[] = {"licensor", "redis", "redis_again"};
-        for (size_t i = 0; i < ARRAY_SIZE(workers_out); i++) {
-            on_worked_out(service, workers_out[i], 0); /* counters begin at zero */
+        static const char *const by[] = {"licensor", "redis", "redis_again"};
+        for (size_t i = 0; i < ARRAY_SIZE(by); i++) { /* counters begin at zero */
+            (void)metrics_series(service->metrics, "engenho_redis_seat_operations_total",
+                                 METRIC_VALUES(by[i]));
         }
         service->redis = redis_new(service->base, &options, &callbacks, service);
         service->store = redis_store(service->redis);

@@ -12,8 +12,7 @@
 #include "licensor/store/packed.h"
 
 #define KEY_BYTES_MAX 256
-#define HEADER_BYTES_MAX 1024
-#define HEADER_VALUES 2
+#define TIMES_BYTES_MAX 64
 #define COMMANDS_BYTES_MAX (8 * 1024 * 1024)
 
 /* Places in a pool's counters, as 10-begin.lua has them, from 0. */
@@ -373,12 +372,11 @@ static int add_list(struct words *call, const struct words *list)
     return rc;
 }
 
-static int add_header(struct words *call, const struct ahead *ahead)
+static int add_times(struct words *call, const struct ahead *ahead)
 {
     struct buf packed;
-    buf_init(&packed, HEADER_BYTES_MAX);
-    int rc = pack_array_header(&packed, HEADER_VALUES);
-    rc = rc != 0 ? rc : pack_number(&packed, (uint64_t)ahead->now_ms);
+    buf_init(&packed, TIMES_BYTES_MAX);
+    int rc = pack_number(&packed, (uint64_t)ahead->now_ms);
     rc = rc != 0 ? rc : pack_number(&packed, (uint64_t)ahead->dies_ms);
     words_add_bytes(call, packed.data, packed.length);
     buf_release(&packed);
@@ -391,7 +389,7 @@ static int write_call(const struct ahead *ahead, struct writes *writes, const st
     struct words call;
     words_init(&call);
     words_call(&call, "ahead", ahead->tenant);
-    int rc = add_header(&call, ahead);
+    int rc = add_times(&call, ahead);
     words_add_bytes(&call, requests->data, requests->length);
     words_add(&call, ahead->mirror.clock);
     rc = rc != 0 ? rc : add_list(&call, &writes->keys);

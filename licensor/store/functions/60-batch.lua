@@ -489,14 +489,14 @@ redis.register_function('engenho5_batch', function(keys, args) return batch(keys
 -- Acquires and releases that the licensor has worked out ahead (ahead.c), on the state as it knows it. If Redis still has that
 -- state, only what is to be written is written; else the requests are worked out here, and the state is told.
 --
--- ARGV, arrays packed: when it was worked out and when the first seat in question dies, in ms; the requests, as batch() has them; the
--- clock, a text; keys that are compared; their values, '' for none; lives; commands, each an array of its words. Returns the time, or
--- the answers and the state.
+-- ARGV: packed, when it was worked out and when the first seat in question dies, in ms; the requests, as batch() has them; the clock;
+-- and packed, an array each: keys that are compared; their values, '' for none; lives; commands, each an array of its words. Returns
+-- the time, or the answers and the state.
 local function ahead(keys, args)
     learn_calls()
     local time = call('TIME')
     local now = time[1] * 1000 + floor(time[2] / 1000)
-    local since, dies = spread(values(args[1]))
+    local since, dies = values(args[1])
     local is_same = since <= now and now - since <= AHEAD_MS and now < dies and clock_of(keys[1] .. ':') == args[3]
     if is_same then
         local expected, lives = values(args[5]), values(args[6])
