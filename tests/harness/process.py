@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,11 +25,27 @@ BIN = pathlib.Path(os.environ.get("ENGENHO_BIN") or TOP / "build/test/bin")
 TEST_DATA = pathlib.Path(os.environ.get("ENGENHO_TEST_DATA") or TOP / "../shared/data")
 
 
+# Below what Linux gives to outgoing connections (ip_local_port_range), so that none of them takes a port before its server.
+_PORTS = range(15000, 32000)
+_reserved: list[int] = []  # files that say so to tests that run beside this one; open for as long as this process lives
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody listens on now, and that no other test on this machine gets while this process lives."""
+    folder = pathlib.Path(tempfile.gettempdir()) / f"engenho-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.choice(_PORTS)
+        file = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(file)
+            continue
+        _reserved.append(file)
+        return port
 
 
 def wait_for(what: str, check: Callable[[], T], seconds: float = 30, every: float = 0.02) -> T:

@@ -55,6 +55,16 @@ class Service(Process):
         """GET /livez, /readyz, /startupz or /metrics of the admin server."""
         return requests.get(f"http://{self.ready['admin']}{path}", timeout=10)
 
+    def wait_until_ready(self, seconds: float = 60) -> None:
+        """Return when /readyz says so; else fail with its reason and the last lines of the log."""
+
+        def ready() -> bool:
+            answer = self.probe("/readyz")
+            assert answer.ok, f"{answer.text}; its log: {self.tail()}"
+            return True
+
+        wait_for(f"{self.name} /readyz", ready, seconds)
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of a metric that have these labels."""
         total = 0.0
@@ -136,7 +146,7 @@ class System:
     def wait(self, seconds: float = 60) -> None:
         """Return when every service is ready."""
         for service in self.services:
-            wait_for(f"{service.name} /readyz", lambda s=service: s.probe("/readyz").ok, seconds)
+            service.wait_until_ready(seconds)
 
     def stop(self) -> None:
         """Stop our programs cleanly, then Kafka and Redis. Whatever does not end with 0 (a sanitizer's finding, too) fails."""

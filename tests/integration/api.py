@@ -62,7 +62,7 @@ class Api:
 
     def start(self) -> "Api":
         self.service.start()
-        wait_for("the producer is ready", lambda: self.service.probe("/readyz").ok, 60)
+        self.service.wait_until_ready()
         return self
 
     def __enter__(self) -> "Api":

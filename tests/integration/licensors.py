@@ -148,7 +148,7 @@ def licensor(directory: pathlib.Path, redis_url: str, *words: str, name: str = "
 
 def connect(service: Service) -> Client:
     """A client of a licensor that has reached its Redis."""
-    wait_for("the licensor is ready", lambda: service.probe("/readyz").ok)
+    service.wait_until_ready(30)
     return Client(int(service.ready["listen"].rpartition(":")[2]))
 
 

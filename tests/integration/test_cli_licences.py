@@ -280,7 +280,7 @@ def test_a_licence_directory_that_can_t_take_it_is_told_with_what_to_do(cli: Cli
     licensor.argv = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-c",
                      'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"', str(directory), *licensor.argv]
     licensor.start()
-    wait_for("the licensor is ready", lambda: licensor.probe("/readyz").ok)
+    licensor.wait_until_ready()
     wait_for("the producer has found it", lambda: cli.call("licence", "show").returncode == 0)
     said = cli.refused("licence", "install", file)
     assert f"may not write its licence directory {directory} (Read-only file system)" in said and "copy the file there" in said
