@@ -5,8 +5,8 @@
  *
  * Each client registers, then each of its DEPTH places takes a seat and gives it back, again and
  * again: as fast as it is answered, or, with a RATE, so many operations a second in all, each
- * measured from when it was due. IDLE: take every place's seat, then only send heartbeats every 5
- * s. It prints one line of JSON. A benchmark; no test.
+ * measured from when it was due, after a quarter of a second. IDLE: take every place's seat, then
+ * only send heartbeats every 5 s. It prints one line of JSON. A benchmark; no test.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,12 +27,14 @@
 #include "common/frames.h"
 #include "common/memory.h"
 #include "proto/licensor.pb-c.h"
+#include "tests/bench/calm.h"
 
 #define FRAME_BYTES_MAX (1024 * 1024)
 #define READ_BYTES 65536
 #define HEARTBEAT_US (5 * SECOND_US)
-#define LATENCIES_MAX 2000000
+#define ANSWERS_MAX 2000000
 #define READY_MAX 256
+#define WARM_US 250000 /* with a rate: what clients cost that have just come is not measured */
 #define DUE_EVERY_US                                                                               \
     100 /* how often it looks what is due; spinning would take the core of those it measures */
 
@@ -44,6 +46,12 @@ struct place {
     uint64_t number; /* of the request */
     uint64_t token;
     int64_t due_us;
+};
+
+/* What one operation took. */
+struct answer {
+    int64_t due_us;
+    uint32_t took_us;
 };
 
 struct client {
@@ -68,8 +76,9 @@ struct bench {
     size_t held; /* when idle */
     uint64_t operations, refused, sent;
     bool measuring;
-    uint32_t *latencies_us;
-    size_t latencies_count;
+    struct answer *answers;
+    size_t answers_count;
+    struct calm *calm;
 };
 
 static void fail(const char *what)
@@ -173,9 +182,9 @@ static void measure(struct bench *bench, const struct place *place)
 {
     if (bench->measuring) {
         bench->operations++;
-        if (bench->latencies_count < LATENCIES_MAX) {
-            bench->latencies_us[bench->latencies_count++] =
-                (uint32_t)(clock_mono_us() - place->due_us);
+        if (bench->answers_count < ANSWERS_MAX) {
+            bench->answers[bench->answers_count++] = (struct answer){
+                .due_us = place->due_us, .took_us = (uint32_t)(clock_mono_us() - place->due_us)};
         }
     }
 }
@@ -336,9 +345,11 @@ static void run(struct bench *bench)
     if (bench->rate <= 0) {
         start_all(bench);
     }
-    bench->measuring = true;
+    bench->measuring = bench->rate <= 0;
     for (int64_t now_us = since_us; now_us - since_us < bench->run_us; now_us = clock_mono_us()) {
         if (bench->rate > 0) {
+            bench->measuring = now_us - since_us >= WARM_US;
+            calm_look(bench->calm, now_us);
             send_due(bench, since_us);
         }
         if (now_us - beat_us >= HEARTBEAT_US) {
@@ -352,16 +363,45 @@ static void run(struct bench *bench)
     bench->measuring = false;
 }
 
-static int by_size(const void *a, const void *b)
+static int by_time(const void *a, const void *b)
 {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    uint32_t left = ((const struct answer *)a)->took_us;
+    uint32_t right = ((const struct answer *)b)->took_us;
     return left < right ? -1 : left > right;
 }
 
-static uint32_t quantile(const struct bench *bench, double share)
+/* Of the first `count` answers, which are sorted. */
+static uint32_t quantile(const struct bench *bench, size_t count, double share)
 {
-    size_t at = (size_t)((double)bench->latencies_count * share);
-    return bench->latencies_count == 0 ? 0 : bench->latencies_us[at];
+    return count == 0 ? 0 : bench->answers[(size_t)((double)count * share)].took_us;
+}
+
+/* Those that were asked for and given while the machine ran at its own speed come first. */
+static size_t calm_answers(struct bench *bench)
+{
+    size_t calm = 0;
+    for (size_t i = 0; i < bench->answers_count; i++) {
+        struct answer answer = bench->answers[i];
+        if (calm_was(bench->calm, answer.due_us, answer.due_us + answer.took_us)) {
+            bench->answers[i] = bench->answers[calm];
+            bench->answers[calm++] = answer;
+        }
+    }
+    return calm;
+}
+
+static void print_result(struct bench *bench)
+{
+    calm_end(bench->calm);
+    size_t all = bench->answers_count, calm = calm_answers(bench);
+    qsort(bench->answers, calm, sizeof(*bench->answers), by_time);
+    uint32_t calm_p50_us = quantile(bench, calm, 0.5), calm_p99_us = quantile(bench, calm, 0.99);
+    qsort(bench->answers, all, sizeof(*bench->answers), by_time);
+    printf("{\"operations\": %" PRIu64 ", \"refused\": %" PRIu64
+           ", \"p50_us\": %u, \"p99_us\": %u, \"calm\": %.4f, \"calm_p50_us\": %u, "
+           "\"calm_p99_us\": %u}\n",
+           bench->operations, bench->refused, quantile(bench, all, 0.5), quantile(bench, all, 0.99),
+           all > 0 ? (double)calm / (double)all : 1, calm_p50_us, calm_p99_us);
 }
 
 int main(int argc, char **argv)
@@ -385,7 +425,8 @@ int main(int argc, char **argv)
     if (bench.epoll_fd < 0) {
         fail("epoll");
     }
-    bench.latencies_us = memory_new(LATENCIES_MAX, sizeof(uint32_t));
+    bench.answers = memory_new(ANSWERS_MAX, sizeof(*bench.answers));
+    bench.calm = calm_new();
     for (size_t i = 0; i < bench.clients_count; i++) {
         open_client(&bench, i);
     }
@@ -398,10 +439,7 @@ int main(int argc, char **argv)
         return 1;
     }
     run(&bench);
-    qsort(bench.latencies_us, bench.latencies_count, sizeof(uint32_t), by_size);
-    printf("{\"operations\": %" PRIu64 ", \"refused\": %" PRIu64
-           ", \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u}\n",
-           bench.operations, bench.refused, quantile(&bench, 0.5), quantile(&bench, 0.99),
-           quantile(&bench, 0.999));
+    print_result(&bench);
+    calm_free(bench.calm);
     return 0;
 }
