@@ -129,6 +129,14 @@ static const struct option options[] = {
      .max = 100000,
      .help =
          "pause between two pipelines to Redis, in which requests are collected; the first of an idle moment does not wait"},
+    {.name = "redis-pack-min",
+     .type = OPTION_INT,
+     .offset = AT(redis_pack_min),
+     .initial = "64",
+     .min = 0,
+     .max = 512,
+     .help =
+         "acquires and releases in a call of Redis from which on it keeps the seats of a session as one text; 0: never"},
     {.name = "max-connections",
      .type = OPTION_INT,
      .offset = AT(connections_max),

@@ -20,7 +20,7 @@ struct config {
     const char *customer;
     int64_t lease_us, heartbeat_us, reuse_life_us, memory_us;
     bool allow_unsafe_redis;
-    int64_t redis_timeout_us, redis_backoff_us_max, redis_batch_us;
+    int64_t redis_timeout_us, redis_backoff_us_max, redis_batch_us, redis_pack_min;
     int64_t connections_max, requests_max, store_requests_max, waiting_max, send_bytes_max;
     int64_t client_timeout_us;
     const char *admin_listen;

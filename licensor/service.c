@@ -154,6 +154,7 @@ static int start_redis(struct service *service, struct error *error)
         .allow_unsafe = config->allow_unsafe_redis,
         .timeout_us = config->redis_timeout_us,
         .batch_us = config->redis_batch_us,
+        .pack_min = (size_t)config->redis_pack_min,
         .queue_max = (size_t)config->store_requests_max,
         .lease_ms = config->lease_us / 1000,
         .backoff_us_max = config->redis_backoff_us_max,

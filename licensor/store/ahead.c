@@ -13,22 +13,22 @@
 #include "common/memory.h"
 #include "licensor/store/ahead_private.h"
 #include "licensor/store/batch.h"
-#include "licensor/store/packed.h"
 #include "licensor/store/seat_record.h"
 
 #define RECORD_BYTES_MAX 4096
 #define RIGHTS_MIN 4 /* so many batches pay for what Redis told before them */
 #define PAUSE_MAX 16
-#define MEMO_GRANTED 2 /* the first byte */
-#define TIME_BYTES 6
 #define JITTER_MS 100 /* an answer that was on its way for so long is no step of the clock */
 #define NEVER_MS ((int64_t)1 << 52)
+#define CALM_MAX 16 /* small batches that write what is packed whole, before it is no more */
 
 /* What is known ------------------------------------------------------------------------------- */
 
-struct ahead *ahead_new(const char *tenant)
+struct ahead *ahead_new(const char *tenant, size_t pack_min)
 {
     struct ahead *ahead = memory_new(1, sizeof(*ahead));
+    ahead->pack_min = pack_min;
+    ahead->may_pack = true;
     ahead->tenant = memory_copy_text(tenant);
     LIST_INIT(&ahead->touched);
     words_init_packed(&ahead->lives);
@@ -46,6 +46,11 @@ void ahead_free(struct ahead *ahead)
     words_release(&ahead->memos);
     free(ahead->tenant);
     free(ahead);
+}
+
+void ahead_may_pack(struct ahead *ahead, bool may)
+{
+    ahead->may_pack = may;
 }
 
 static void forget_seats(struct ahead *ahead)
@@ -119,8 +124,16 @@ bool ahead_begin(struct ahead *ahead, int64_t mono_us)
     ahead->dies_ms = NEVER_MS;
     words_clear(&ahead->lives);
     ahead->fresh_count = 0;
+    ahead->count = 0;
     words_clear(&ahead->memos);
     return true;
+}
+
+bool ahead_packs(const struct ahead *ahead, bool is_packed, unsigned *calm)
+{
+    bool is_large = ahead->count >= ahead->pack_min;
+    *calm = is_large ? 0 : *calm + 1;
+    return ahead->may_pack && ahead->pack_min > 0 && (is_large || (is_packed && *calm < CALM_MAX));
 }
 
 static void touch_session(struct ahead *ahead, struct mirror_session *session)
@@ -253,6 +266,7 @@ static void keep_seat(struct mirror_session *session, const struct store_request
     seat->since_ms = numbers->since_ms;
     seat->life_end_ms = numbers->life_end_ms;
     seat->is_plain = true;
+    seat->is_fresh = true;
     LIST_INSERT_HEAD(&session->fresh, seat, change);
     if (is_held) {
         hold_seat(session, seat);
@@ -263,7 +277,7 @@ static int take_acquire(struct ahead *ahead, struct mirror_session *session,
                         const struct store_request *request, struct ahead_result *result)
 {
     struct mirror_pool *pool = plain_pool(ahead, request);
-    uint64_t number = batch_number_of(request);
+    uint64_t number = batch_number_of(request->session, request->request);
     if (pool == NULL || number <= session->top || !may_hold(ahead, session, request)) {
         return -EAGAIN;
     }
@@ -289,23 +303,21 @@ static int take_acquire(struct ahead *ahead, struct mirror_session *session,
 
 /* Release -------------------------------------------------------------------------------------- */
 
-/* The answer is remembered, should the request come again: functions/10-begin.lua, GIVEN. */
-static void remember(struct ahead *ahead, const struct mirror_seat *seat,
-                     const struct store_request *request, const struct ahead_result *result)
+/* The answer is remembered, should the request come again. The memo takes the seat's record. */
+static void remember(const struct ahead *ahead, struct mirror_session *session,
+                     struct mirror_seat *seat, const struct store_request *request,
+                     const struct ahead_result *result)
 {
-    struct buf memo;
-    buf_init(&memo, RECORD_BYTES_MAX);
-    int rc = pack_fixed(&memo, MEMO_GRANTED, 1);
-    rc = rc != 0 ? rc : pack_fixed(&memo, 0, 1); /* not waived */
-    rc = rc != 0 ? rc : pack_fixed(&memo, (uint64_t)(ahead->now_ms + request->memo_ms), TIME_BYTES);
-    rc = rc != 0 ? rc : pack_fixed(&memo, (uint64_t)result->life_left_ms, TIME_BYTES);
-    rc = rc != 0 ? rc : pack_fixed(&memo, (uint64_t)result->held_ms, TIME_BYTES);
-    rc = rc != 0 ? rc : buf_append(&memo, request->session, strlen(request->session) + 1);
-    rc = rc != 0 ? rc : buf_append(&memo, seat->record, seat->record_bytes);
-    words_add(&ahead->memos, request->request);
-    words_add_bytes(&ahead->memos, memo.data, memo.length);
-    ahead->memos.error = ahead->memos.error != 0 ? ahead->memos.error : rc;
-    buf_release(&memo);
+    struct mirror_memo *memo = memory_new(1, sizeof(*memo));
+    memo->request = request->request;
+    memo->record = seat->record;
+    memo->record_bytes = seat->record_bytes;
+    memo->dies_ms = ahead->now_ms + request->memo_ms;
+    memo->life_left_ms = result->life_left_ms;
+    memo->held_ms = result->held_ms;
+    seat->record = NULL;
+    seat->record_bytes = 0;
+    STAILQ_INSERT_TAIL(&session->memos, memo, next);
 }
 
 static void enqueue_seat(struct ahead *ahead, struct mirror_pool *pool,
@@ -340,10 +352,12 @@ static void end_seat(struct mirror_session *session, struct mirror_seat *seat)
         session->productions--;
     }
     HASH_DEL(session->seats, seat);
+    if (seat->is_fresh) {
+        LIST_REMOVE(seat, change);
+    }
     if (seat->in_redis) {
         LIST_INSERT_HEAD(&session->gone, seat, change);
     } else {
-        LIST_REMOVE(seat, change);
         mirror_seat_free(seat);
     }
 }
@@ -366,7 +380,7 @@ static int take_release(struct ahead *ahead, struct mirror_session *session,
     result->life_left_ms = life_left_ms > 0 ? life_left_ms : 0;
     result->held_ms = held_ms > 0 ? held_ms : 0; /* the clock stepped back */
     snprintf(result->pool, sizeof(result->pool), "%s", pool->name);
-    remember(ahead, seat, request, result);
+    remember(ahead, session, seat, request, result);
     if (life_left_ms > 0) {
         enqueue_seat(ahead, pool, seat);
     } else {
@@ -384,6 +398,8 @@ int ahead_take(struct ahead *ahead, const struct store_request *request,
         return -EAGAIN;
     }
     *ret_result = (struct ahead_result){0};
-    return request->verb == STORE_ACQUIRE ? take_acquire(ahead, session, request, ret_result)
-                                          : take_release(ahead, session, request, ret_result);
+    int rc = request->verb == STORE_ACQUIRE ? take_acquire(ahead, session, request, ret_result)
+                                            : take_release(ahead, session, request, ret_result);
+    ahead->count += rc == 0;
+    return rc;
 }

@@ -30,10 +30,15 @@ struct ahead_result {
     char pool[POOL_BYTES_MAX + 1];
 };
 
-/* Returns owned. */
-struct ahead *ahead_new(const char *tenant);
+/*
+ * `pack_min`: batches of so many requests, or more, leave what they write packed (mirror_pack.h);
+ * 0: none does. Returns owned.
+ */
+struct ahead *ahead_new(const char *tenant, size_t pack_min);
 void ahead_free(struct ahead *ahead);
 
+/* Whether batches may pack: not beside an older library, which does not read it. */
+void ahead_may_pack(struct ahead *ahead, bool may);
 /* The connection is another one: nothing is known, neither of seats nor of the clock. */
 void ahead_forget(struct ahead *ahead);
 /* Redis had this time at most so long ago as `mono_us`, ours. */
@@ -59,8 +64,9 @@ bool ahead_was_wrong(struct ahead *ahead);
 /* Begin a batch. Returns false when too little is known. */
 bool ahead_begin(struct ahead *ahead, int64_t mono_us);
 /*
- * Work out the next request of the batch. Returns 0, or -EAGAIN when it is no ordinary one or too
- * little is known of it: then nothing has changed, and what was taken before is written as it is.
+ * Work out the next request of the batch, which borrows its texts until it is written. Returns 0,
+ * or -EAGAIN when it is no ordinary one or too little is known of it: then nothing has changed, and
+ * what was taken before is written as it is.
  */
 MUST_CHECK int ahead_take(struct ahead *ahead, const struct store_request *request,
                           struct ahead_result *ret_result);

@@ -1,6 +1,6 @@
 /*
  * What a batch that was worked out ahead writes, as one call of Redis: `ahead` in
- * functions/60-batch.lua says what stands where.
+ * functions/60-batch.lua says what stands where. Of sessions: ahead_session.c.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,11 +9,11 @@
 
 #include "common/memory.h"
 #include "licensor/store/ahead_private.h"
+#include "licensor/store/mirror_pack.h"
 #include "licensor/store/packed.h"
 
-#define KEY_BYTES_MAX 256
 #define TIMES_BYTES_MAX 64
-#define COMMANDS_BYTES_MAX (8 * 1024 * 1024)
+#define LIST_BYTES_MAX (8 * 1024 * 1024)
 
 /* Places in a pool's counters, as 10-begin.lua has them, from 0. */
 enum {
@@ -26,74 +26,12 @@ enum {
     PEAK_EVER = 20
 };
 
-/* Commands that a function of Redis runs, packed: an array of arrays of words. */
-struct commands {
-    const char *tenant;
-    struct words words; /* of the one that is being made */
-    struct buf made;    /* those before it */
-    uint32_t count;
-    int error;
-};
-
 /* What the batch does to Redis. */
 struct writes {
     struct words keys, expected; /* compared before */
     struct commands commands;
+    struct commands texts; /* each ends with a text that is an argument by itself; they go first */
 };
-
-static void commands_init(struct commands *commands, const char *tenant)
-{
-    memset(commands, 0, sizeof(*commands));
-    commands->tenant = tenant;
-    words_init_packed(&commands->words);
-    buf_init(&commands->made, COMMANDS_BYTES_MAX);
-}
-
-static void commands_release(struct commands *commands)
-{
-    words_release(&commands->words);
-    buf_release(&commands->made);
-}
-
-static void end_command(struct commands *commands)
-{
-    if (commands->words.count > 0) {
-        int rc = words_write(&commands->words, &commands->made);
-        commands->error = commands->error != 0 ? commands->error : rc;
-        commands->count++;
-    }
-    words_clear(&commands->words);
-}
-
-static void make_key(const char *tenant, const char *name, const char *suffix,
-                     char key[KEY_BYTES_MAX])
-{
-    snprintf(key, KEY_BYTES_MAX, "{%s}:%s%s", tenant, name, suffix);
-}
-
-static void begin_command(struct commands *commands, const char *command, const char *name,
-                          const char *suffix)
-{
-    end_command(commands);
-    char key[KEY_BYTES_MAX];
-    make_key(commands->tenant, name, suffix, key);
-    words_add(&commands->words, command);
-    words_add(&commands->words, key);
-}
-
-/* All of them as one more word of `call`. */
-static int add_commands(struct words *call, struct commands *commands)
-{
-    struct buf packed;
-    buf_init(&packed, COMMANDS_BYTES_MAX);
-    end_command(commands);
-    int rc = commands->error;
-    rc = rc != 0 ? rc : pack_array_header(&packed, commands->count);
-    rc = rc != 0 ? rc : buf_append(&packed, commands->made.data, commands->made.length);
-    words_add_bytes(call, packed.data, rc == 0 ? packed.length : 0);
-    buf_release(&packed);
-    return rc;
-}
 
 /* Pools ---------------------------------------------------------------------------------------- */
 
@@ -121,8 +59,8 @@ static bool count_grants(const struct ahead *ahead, struct mirror_pool *pool)
 static void expect(struct writes *writes, const char *name, const char *suffix, const void *value,
                    size_t bytes)
 {
-    char key[KEY_BYTES_MAX];
-    make_key(writes->commands.tenant, name, suffix, key);
+    char key[COMMANDS_KEY_BYTES_MAX];
+    commands_key(&writes->commands, name, suffix, key);
     words_add(&writes->keys, key);
     words_add_bytes(&writes->expected, value, bytes);
 }
@@ -131,9 +69,7 @@ static void expect(struct writes *writes, const char *name, const char *suffix, 
 static void set_number(struct commands *commands, const char *name, const char *suffix,
                        const char *value)
 {
-    char key[KEY_BYTES_MAX];
-    make_key(commands->tenant, name, suffix, key);
-    words_add(&commands->words, key);
+    commands_add_key(commands, name, suffix);
     words_add(&commands->words, value);
 }
 
@@ -153,9 +89,7 @@ static void set_counters(struct commands *commands, const struct ahead *ahead,
         pool->counters_bytes = packed.length;
     }
     buf_release(&packed);
-    char key[KEY_BYTES_MAX];
-    make_key(commands->tenant, pool->name, ":stat", key);
-    words_add(&commands->words, key);
+    commands_add_key(commands, pool->name, ":stat");
     words_add_bytes(&commands->words, pool->counters_text, pool->counters_bytes);
 }
 
@@ -174,15 +108,16 @@ static void set_pool(struct commands *commands, const struct ahead *ahead, struc
     set_counters(commands, ahead, pool);
 }
 
-static void write_queue(struct commands *commands, struct ahead *ahead, struct mirror_pool *pool)
+/* What has changed of it, seat by seat. */
+static void write_changes(struct commands *commands, struct ahead *ahead, struct mirror_pool *pool)
 {
     if (pool->has_dead) {
-        begin_command(commands, "ZREMRANGEBYSCORE", pool->name, ":q");
+        commands_begin(commands, "ZREMRANGEBYSCORE", pool->name, ":q");
         words_add(&commands->words, "-inf");
         words_add_int(&commands->words, ahead->now_ms);
     }
     if (pool->unqueued.count > 0) {
-        begin_command(commands, "ZREM", pool->name, ":q");
+        commands_begin(commands, "ZREM", pool->name, ":q");
         words_add_all(&commands->words, &pool->unqueued);
     }
     bool is_begun = false;
@@ -190,7 +125,7 @@ static void write_queue(struct commands *commands, struct ahead *ahead, struct m
         const struct mirror_pushed *pushed = &pool->pushed[i];
         if (!pushed->is_taken) {
             if (!is_begun) {
-                begin_command(commands, "ZADD", pool->name, ":q");
+                commands_begin(commands, "ZADD", pool->name, ":q");
                 is_begun = true;
             }
             words_add_int(&commands->words, pushed->life_end_ms);
@@ -198,6 +133,50 @@ static void write_queue(struct commands *commands, struct ahead *ahead, struct m
                            pushed->freed_ms);
         }
     }
+}
+
+/* All of it, as one text or as a sorted set; what was there in either form goes. */
+static void write_all(struct writes *writes, struct mirror_pool *pool, bool packs)
+{
+    struct commands *commands = &writes->commands, *texts = &writes->texts;
+    commands_begin(commands, "DEL", pool->name, ":q");
+    if (!packs || pool->queue_count == 0) {
+        commands_add_key(commands, pool->name, ":packed");
+    }
+    if (pool->queue_count == 0) {
+        return;
+    }
+    if (packs) {
+        struct buf packed;
+        buf_init(&packed, LIST_BYTES_MAX);
+        int rc = mirror_pack_queue(pool, &packed);
+        commands_begin(texts, "SET", pool->name, ":packed");
+        commands_add_text(texts, packed.data, packed.length);
+        texts->error = texts->error != 0 ? texts->error : rc;
+        buf_release(&packed);
+        return;
+    }
+    commands_begin(commands, "ZADD", pool->name, ":q");
+    for (size_t i = 0; i < pool->queue_count; i++) {
+        const struct mirror_queued *queued = &pool->queue[i];
+        words_add_int(&commands->words, queued->life_end_ms);
+        words_add_pair(&commands->words, (int64_t)(MIRROR_QUEUED + queued->number),
+                       queued->freed_ms);
+    }
+}
+
+static void write_queue(struct writes *writes, struct ahead *ahead, struct mirror_pool *pool)
+{
+    if (!pool->has_dead && pool->unqueued.count == 0 && pool->pushed_count == 0) {
+        return;
+    }
+    bool packs = ahead_packs(ahead, pool->is_packed, &pool->calm) && mirror_pack_fits_queue(pool);
+    if (packs || pool->is_packed) {
+        write_all(writes, pool, packs);
+    } else {
+        write_changes(&writes->commands, ahead, pool);
+    }
+    pool->is_packed = packs;
 }
 
 static void end_pool(struct mirror_pool *pool)
@@ -208,102 +187,6 @@ static void end_pool(struct mirror_pool *pool)
     words_clear(&pool->unqueued);
 }
 
-/* Sessions ------------------------------------------------------------------------------------- */
-
-static void add_hold(struct words *words, const char *production)
-{
-    char field[NAME_BYTES_MAX + 3];
-    snprintf(field, sizeof(field), "h %s", production);
-    words_add(words, field);
-}
-
-/* Fields of the session and their values. */
-static void add_set(const struct mirror_session *session, struct words *words)
-{
-    if (session->top != session->top_was) {
-        words_add(words, "is top");
-        words_add_int(words, (int64_t)session->top);
-    }
-    if (session->productions != session->productions_was) {
-        words_add(words, "is prod");
-        words_add_int(words, session->productions);
-    }
-    const struct mirror_seat *seat;
-    LIST_FOREACH (seat, &session->fresh, change) {
-        words_add(words, seat->request);
-        words_add_bytes(words, seat->record, seat->record_bytes);
-    }
-    const struct mirror_hold *hold;
-    LIST_FOREACH (hold, &session->changed, change) {
-        if (hold->is_held) {
-            add_hold(words, hold->production);
-            words_add(words, hold->seat->request);
-        }
-    }
-}
-
-static void add_unset(const struct mirror_session *session, struct words *words)
-{
-    const struct mirror_seat *seat;
-    LIST_FOREACH (seat, &session->gone, change) {
-        words_add(words, seat->request);
-    }
-    const struct mirror_hold *hold;
-    LIST_FOREACH (hold, &session->changed, change) {
-        if (!hold->is_held && hold->in_redis) {
-            add_hold(words, hold->production);
-        }
-    }
-}
-
-/* Redis has it now. */
-static void end_session(struct mirror_session *session)
-{
-    struct mirror_seat *seat;
-    while ((seat = LIST_FIRST(&session->fresh)) != NULL) {
-        LIST_REMOVE(seat, change);
-        seat->in_redis = true;
-    }
-    while ((seat = LIST_FIRST(&session->gone)) != NULL) {
-        LIST_REMOVE(seat, change);
-        mirror_seat_free(seat);
-    }
-    struct mirror_hold *hold;
-    while ((hold = LIST_FIRST(&session->changed)) != NULL) {
-        LIST_REMOVE(hold, change);
-        hold->is_changed = false;
-        hold->in_redis = hold->is_held;
-        hold->seat = NULL;
-        if (!hold->is_held) {
-            mirror_hold_free(session, hold);
-        }
-    }
-    session->top_was = session->top;
-    session->productions_was = session->productions;
-    session->is_touched = false;
-}
-
-static void write_session(struct commands *commands, struct mirror_session *session)
-{
-    char name[SESSION_BYTES_MAX + 3];
-    snprintf(name, sizeof(name), "w:%s", session->id);
-    struct words fields;
-    words_init_packed(&fields);
-    add_set(session, &fields);
-    if (fields.count > 0) {
-        begin_command(commands, "HSET", name, "");
-        words_add_all(&commands->words, &fields);
-    }
-    words_clear(&fields);
-    add_unset(session, &fields);
-    if (fields.count > 0) {
-        begin_command(commands, "HDEL", name, "");
-        words_add_all(&commands->words, &fields);
-    }
-    words_release(&fields);
-    end_session(session);
-}
-
 /* Everything ----------------------------------------------------------------------------------- */
 
 static void write_pools(struct writes *writes, struct ahead *ahead)
@@ -311,7 +194,7 @@ static void write_pools(struct writes *writes, struct ahead *ahead)
     struct mirror *mirror = &ahead->mirror;
     expect(writes, "op", "", mirror->op_text, strlen(mirror->op_text));
     snprintf(mirror->op_text, sizeof(mirror->op_text), "%" PRIu64, mirror->op);
-    begin_command(&writes->commands, "MSET", "op", "");
+    commands_begin(&writes->commands, "MSET", "op", "");
     words_add(&writes->commands.words, mirror->op_text);
     struct mirror_pool *pool, *next_pool;
     HASH_ITER (hh, mirror->pools, pool, next_pool) {
@@ -323,7 +206,7 @@ static void write_pools(struct writes *writes, struct ahead *ahead)
     }
     HASH_ITER (hh, mirror->pools, pool, next_pool) {
         if (pool->is_touched) {
-            write_queue(&writes->commands, ahead, pool);
+            write_queue(writes, ahead, pool);
             end_pool(pool);
         }
     }
@@ -335,19 +218,19 @@ static void write_lives(struct commands *commands, const struct ahead *ahead)
         const struct ahead_life *life = &ahead->fresh[i];
         char suffix[MIRROR_NUMBER_BYTES + 8];
         snprintf(suffix, sizeof(suffix), ":life:%" PRIu64, life->number);
-        begin_command(commands, "SET", life->pool, suffix);
+        commands_begin(commands, "SET", life->pool, suffix);
         words_add(&commands->words, "1");
         words_add(&commands->words, "PXAT");
         words_add_int(&commands->words, life->life_end_ms);
     }
 }
 
-static void write_sessions(struct commands *commands, struct ahead *ahead)
+static void write_sessions(struct writes *writes, struct ahead *ahead)
 {
     struct mirror_session *session;
     while ((session = LIST_FIRST(&ahead->touched)) != NULL) {
         LIST_REMOVE(session, change);
-        write_session(commands, session);
+        ahead_write_session(ahead, &writes->commands, &writes->texts, session);
     }
 }
 
@@ -356,7 +239,7 @@ static void write_memos(struct commands *commands, const struct ahead *ahead)
     if (ahead->memos.count > 0) {
         char name[MIRROR_NUMBER_BYTES + 8];
         snprintf(name, sizeof(name), "memo:%" PRIu64, ahead->mirror.generation);
-        begin_command(commands, "HSET", name, "");
+        commands_begin(commands, "HSET", name, "");
         words_add_all(&commands->words, &ahead->memos);
     }
 }
@@ -365,7 +248,7 @@ static void write_memos(struct commands *commands, const struct ahead *ahead)
 static int add_list(struct words *call, const struct words *list)
 {
     struct buf packed;
-    buf_init(&packed, COMMANDS_BYTES_MAX);
+    buf_init(&packed, LIST_BYTES_MAX);
     int rc = words_write(list, &packed);
     words_add_bytes(call, packed.data, rc == 0 ? packed.length : 0);
     buf_release(&packed);
@@ -395,7 +278,8 @@ static int write_call(const struct ahead *ahead, struct writes *writes, const st
     rc = rc != 0 ? rc : add_list(&call, &writes->keys);
     rc = rc != 0 ? rc : add_list(&call, &writes->expected);
     rc = rc != 0 ? rc : add_list(&call, &ahead->lives);
-    rc = rc != 0 ? rc : add_commands(&call, &writes->commands);
+    rc = rc != 0 ? rc : commands_end(&writes->commands, &call);
+    rc = rc != 0 ? rc : commands_end(&writes->texts, &call);
     rc = rc != 0 ? rc : words_write(&call, out);
     words_release(&call);
     return rc;
@@ -407,13 +291,15 @@ int ahead_write(struct ahead *ahead, const struct buf *requests, struct buf *out
     words_init_packed(&writes.keys);
     words_init_packed(&writes.expected);
     commands_init(&writes.commands, ahead->tenant);
+    commands_init(&writes.texts, ahead->tenant);
     write_pools(&writes, ahead);
     write_lives(&writes.commands, ahead);
-    write_sessions(&writes.commands, ahead);
+    write_sessions(&writes, ahead);
     write_memos(&writes.commands, ahead);
     int rc = write_call(ahead, &writes, requests, out);
     words_release(&writes.keys);
     words_release(&writes.expected);
     commands_release(&writes.commands);
+    commands_release(&writes.texts);
     return rc;
 }

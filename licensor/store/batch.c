@@ -92,7 +92,8 @@ static int pack_texts(struct buf *out, const struct store_request *request)
     buf_init(&texts, REQUESTS_BYTES_MAX);
     int rc = pack_text(&texts, seat_use_word(request->ask.use));
     rc = rc != 0 ? rc : pack_text(&texts, request->ask.production);
-    rc = rc != 0 ? rc : pack_text(&texts, request->ask.pools[0]);
+    rc = rc != 0 ? rc
+                 : pack_text(&texts, ""); /* in a seat's record: of the first pool it asked for */
     rc = rc != 0 ? rc : pack_text(&texts, request->ask.user);
     rc = rc != 0 ? rc : pack_text_header(out, texts.length);
     rc = rc != 0 ? rc : buf_append(out, texts.data, texts.length);
@@ -100,12 +101,12 @@ static int pack_texts(struct buf *out, const struct store_request *request)
     return rc;
 }
 
-uint64_t batch_number_of(const struct store_request *request)
+uint64_t batch_number_of(const char *session, const char *request)
 {
-    size_t bytes = strlen(request->session);
-    const char *text = request->request + bytes;
+    size_t bytes = strlen(session);
+    const char *text = request + bytes;
     uint64_t number = 0;
-    if (strncmp(request->request, request->session, bytes) != 0 || *text != ':' || text[1] == '0' ||
+    if (strncmp(request, session, bytes) != 0 || *text != ':' || text[1] == '0' ||
         strlen(text) > NUMBER_DIGITS_MAX + 1) {
         return 0;
     }
@@ -136,7 +137,7 @@ static int pack_request(struct batch *batch, const struct store_request *request
         return rc != 0 ? rc : pack_number(out, request->token);
     }
     batch->values += 6;
-    rc = rc != 0 ? rc : pack_number(out, batch_number_of(request));
+    rc = rc != 0 ? rc : pack_number(out, batch_number_of(request->session, request->request));
     rc = rc != 0 ? rc : pack_holder(out, request);
     return rc != 0 ? rc : pack_texts(out, request);
 }

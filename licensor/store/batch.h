@@ -1,5 +1,5 @@
 /*
- * Acquires and releases, many to one command: FCALL engenho5_batch 1 {tenant} <packed>, in RESP.
+ * Acquires and releases, many to one command: FCALL engenho6_batch 1 {tenant} <packed>, in RESP.
  * Pure. What is packed (MessagePack) is said at `batch` in functions/60-batch.lua.
  */
 #ifndef ENGENHO_LICENSOR_STORE_BATCH_H
@@ -47,7 +47,7 @@ MUST_CHECK int batch_add(struct batch *batch, const struct store_request *reques
  * The number n of a request <session>:<n>; 0: it is called otherwise. The session's highest one is
  * kept, so that a new request need not be looked for among those that were answered.
  */
-uint64_t batch_number_of(const struct store_request *request);
+uint64_t batch_number_of(const char *session, const char *request);
 /* Append what is packed to `out` and empty the batch; otherwise as batch_write. */
 MUST_CHECK int batch_pack(struct batch *batch, struct buf *out);
 /*

@@ -1,5 +1,5 @@
 /*
- * A transition as the command that Redis gets: FCALL engenho5_<verb> 1 {tenant} ..., in RESP. Pure.
+ * A transition as the command that Redis gets: FCALL engenho6_<verb> 1 {tenant} ..., in RESP. Pure.
  * Acquires and releases go many to a command: batch.h.
  */
 #ifndef ENGENHO_LICENSOR_STORE_COMMAND_H
@@ -11,7 +11,9 @@
 
 /* The function library's name; another layout of keys gets another name, so that both can be
  * loaded. */
-#define ENGENHO_LIBRARY "engenho5"
+#define ENGENHO_LIBRARY "engenho6"
+/* Libraries engenho1 to the one before this do not read what is packed (mirror_pack.h). */
+#define ENGENHO_LIBRARY_PACKED 6
 
 /*
  * Append the command to `out`. Returns 0, -EINVAL for an acquire or release, or -EMSGSIZE or

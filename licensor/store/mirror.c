@@ -3,6 +3,7 @@
  */
 #include "licensor/store/mirror.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,15 @@ struct mirror_hold *mirror_hold(struct mirror_session *session, const char *prod
     return hold;
 }
 
+struct mirror_session *mirror_session_new(struct mirror *mirror, const char *id)
+{
+    struct mirror_session *session = memory_new(1, sizeof(*session));
+    snprintf(session->id, sizeof(session->id), "%s", id);
+    STAILQ_INIT(&session->memos);
+    HASH_ADD_STR(mirror->sessions, id, session);
+    return session;
+}
+
 struct mirror_seat *mirror_seat_new(struct mirror_session *session, const char *request,
                                     const char *production)
 {
@@ -64,6 +74,12 @@ void mirror_seat_free(struct mirror_seat *seat)
     free(seat);
 }
 
+void mirror_memo_free(struct mirror_memo *memo)
+{
+    free(memo->record);
+    free(memo);
+}
+
 void mirror_hold_free(struct mirror_session *session, struct mirror_hold *hold)
 {
     HASH_DEL(session->holds, hold);
@@ -85,6 +101,11 @@ void mirror_session_free(struct mirror *mirror, struct mirror_session *session)
     struct mirror_hold *hold, *next_hold;
     HASH_ITER (hh, session->holds, hold, next_hold) {
         mirror_hold_free(session, hold);
+    }
+    struct mirror_memo *memo;
+    while ((memo = STAILQ_FIRST(&session->memos)) != NULL) {
+        STAILQ_REMOVE_HEAD(&session->memos, next);
+        mirror_memo_free(memo);
     }
     HASH_DEL(mirror->sessions, session);
     free(session);

@@ -52,6 +52,8 @@ struct mirror_pool {
     struct mirror_queued
         *queue; /* a heap: soonest to die first, those that die together by number */
     size_t queue_count, queue_room;
+    bool is_packed; /* Redis has the queue as one text */
+    unsigned calm;  /* small batches in a row that wrote it */
     /* of the batch that is being made */
     bool is_touched, has_dead;
     uint32_t fresh, reused, top;
@@ -70,8 +72,9 @@ struct mirror_seat {
     char pool[POOL_BYTES_MAX + 1];
     uint64_t number, token;
     int64_t since_ms, life_end_ms;
-    bool is_plain; /* nobody else is on it, and its own request is not over */
-    bool in_redis;
+    bool is_plain;                  /* nobody else is on it, and its own request is not over */
+    bool in_redis;                  /* as a field */
+    bool is_fresh;                  /* it is of the batch that is being made */
     LIST_ENTRY(mirror_seat) change; /* among the fresh or the gone ones of its session */
     UT_hash_handle hh;
 };
@@ -80,7 +83,7 @@ LIST_HEAD(mirror_seats, mirror_seat);
 /* Whether a production has a seat. */
 struct mirror_hold {
     char *production;
-    bool is_held, in_redis;
+    bool is_held, in_redis;   /* as a field */
     struct mirror_seat *seat; /* that a batch gave it, while that batch is being made */
     bool is_changed;
     LIST_ENTRY(mirror_hold) change;
@@ -88,16 +91,31 @@ struct mirror_hold {
 };
 LIST_HEAD(mirror_holds, mirror_hold);
 
+/* What is to be remembered of a request whose seat went back, until the batch is written. */
+struct mirror_memo {
+    const char *request; /* borrowed of the batch's request */
+    uint8_t *record;     /* the seat's */
+    size_t record_bytes;
+    int64_t dies_ms, life_left_ms, held_ms;
+    STAILQ_ENTRY(mirror_memo) next;
+};
+STAILQ_HEAD(mirror_memos, mirror_memo);
+
 struct mirror_session {
     char id[SESSION_BYTES_MAX + 1];
     uint32_t waits; /* requests in a line */
     uint32_t productions, productions_was;
     uint64_t top, top_was; /* the highest number of a request that it sent */
+    bool has_others;       /* besides seats that are its own: who waits, who is waived */
+    bool is_packed;        /* Redis has the seats as one text, not as fields */
+    unsigned calm;         /* small batches in a row that wrote it */
     struct mirror_seat *seats;
     struct mirror_hold *holds;
     struct mirror_seats fresh, gone; /* of the batch that is being made */
     struct mirror_holds changed;
+    struct mirror_memos memos;
     bool is_touched;
+    int64_t log_dies_ms; /* when Redis forgets the log of its answers, as far as we said so */
     LIST_ENTRY(mirror_session) change;
     UT_hash_handle hh;
 };
@@ -131,11 +149,13 @@ struct mirror_session *mirror_session(struct mirror *mirror, const char *id);
 struct mirror_seat *mirror_seat(struct mirror_session *session, const char *request);
 struct mirror_hold *mirror_hold(struct mirror_session *session, const char *production);
 /* New ones, in their tables; the caller fills the rest. */
+struct mirror_session *mirror_session_new(struct mirror *mirror, const char *id);
 struct mirror_seat *mirror_seat_new(struct mirror_session *session, const char *request,
                                     const char *production);
 struct mirror_hold *mirror_hold_new(struct mirror_session *session, const char *production);
 /* Not in its table any more. */
 void mirror_seat_free(struct mirror_seat *seat);
+void mirror_memo_free(struct mirror_memo *memo);
 void mirror_hold_free(struct mirror_session *session, struct mirror_hold *hold);
 
 void mirror_push(struct mirror_pool *pool, const struct mirror_queued *queued);

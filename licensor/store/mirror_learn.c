@@ -8,6 +8,7 @@
 
 #include "common/memory.h"
 #include "licensor/store/mirror.h"
+#include "licensor/store/mirror_pack.h"
 #include "licensor/store/packed.h"
 #include "licensor/store/seat_record.h"
 
@@ -95,6 +96,12 @@ static void read_pool(struct unpacker *values, struct mirror *mirror)
     pool->used = (uint32_t)strtoul(pool->used_text, NULL, 10);
     pool->sequence = (uint64_t)unpack_number(values);
     read_counters(values, pool);
+    size_t bytes = 0;
+    const uint8_t *packed = unpack_bytes(values, &bytes);
+    if (values->error == 0 && bytes > 0) {
+        pool->is_packed = true;
+        values->error = mirror_unpack_queue(pool, packed, bytes);
+    }
     read_queue(values, pool);
 }
 
@@ -105,7 +112,8 @@ static void read_seat(struct mirror_session *session, const char *request, const
 {
     struct seat_record read;
     if (seat_record_read(record, bytes, &read) != 0) {
-        return; /* one that waits or is waived, which is nothing ordinary */
+        session->has_others = true; /* one that waits or is waived, which is nothing ordinary */
+        return;
     }
     struct mirror_seat *seat =
         mirror_seat_new(session, request, strcmp(read.use, "held") == 0 ? read.production : "");
@@ -118,6 +126,21 @@ static void read_seat(struct mirror_session *session, const char *request, const
     seat->life_end_ms = read.life_end_ms;
     seat->is_plain = !read.is_ended && !read.is_shared && read.others == 0;
     seat->in_redis = true;
+}
+
+/* One of a packed session, and the hold that stands nowhere else. */
+static void read_packed_seat(struct mirror_session *session,
+                             const struct mirror_packed_seat *packed)
+{
+    read_seat(session, packed->request, packed->record, packed->record_bytes);
+    struct mirror_seat *seat = mirror_seat(session, packed->request);
+    if (seat == NULL) {
+        return;
+    }
+    seat->in_redis = false;
+    if (seat->production[0] != '\0') {
+        mirror_hold_new(session, seat->production)->is_held = true;
+    }
 }
 
 /* "is <what>": about the session; "h <production>": who has its seat; others have a space too. */
@@ -135,6 +158,8 @@ static void read_field(struct mirror_session *session, const char *name, const u
         session->productions = (uint32_t)strtoul((const char *)value, NULL, 10);
     } else if (strcmp(name, "is top") == 0) {
         session->top = strtoull((const char *)value, NULL, 10);
+    } else if (strncmp(name, "is ", 3) != 0) {
+        session->has_others = true;
     }
 }
 
@@ -150,14 +175,19 @@ static void read_session(struct unpacker *values, struct mirror *mirror)
     if (values->error != 0 || texts <= 0) {
         return; /* there is none, or it is too large to be told */
     }
-    session = memory_new(1, sizeof(*session));
-    snprintf(session->id, sizeof(session->id), "%s", id);
-    HASH_ADD_STR(mirror->sessions, id, session);
+    session = mirror_session_new(mirror, id);
+    const uint8_t *packed = NULL; /* it stands above what fields say */
+    size_t packed_bytes = 0;
     for (int64_t i = 0; i < texts && values->error == 0; i += 2) {
         char name[NAME_BYTES_MAX + 3] = "", number[MIRROR_NUMBER_BYTES] = "";
         unpack_text(values, name, sizeof(name));
         size_t bytes = 0;
         const uint8_t *value = unpack_bytes(values, &bytes);
+        if (values->error == 0 && strcmp(name, "is packed") == 0) {
+            packed = value;
+            packed_bytes = bytes;
+            continue;
+        }
         if (values->error == 0 && strncmp(name, "is ", 3) == 0) {
             snprintf(number, sizeof(number), "%.*s", (int)bytes, (const char *)value);
             value = (const uint8_t *)number;
@@ -165,6 +195,10 @@ static void read_session(struct unpacker *values, struct mirror *mirror)
         if (values->error == 0) {
             read_field(session, name, value, bytes);
         }
+    }
+    if (packed != NULL && values->error == 0) {
+        session->is_packed = true;
+        values->error = mirror_unpack_session(session, packed, packed_bytes, read_packed_seat);
     }
     session->productions_was = session->productions;
     session->top_was = session->top;

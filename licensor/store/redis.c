@@ -141,7 +141,7 @@ struct redis *redis_new(struct event_base *base, const struct redis_options *opt
              options->address.host, options->address.port);
     STAILQ_INIT(&redis->collected);
     STAILQ_INIT(&redis->queue);
-    redis->ahead = ahead_new(options->tenant);
+    redis->ahead = ahead_new(options->tenant, options->pack_min);
     redis->retry = evtimer_new(base, on_retry, redis);
     redis->batch = evtimer_new(base, redis_queue_on_batch, redis);
     redis->watch = event_new(base, -1, EV_PERSIST, on_watch, redis);

@@ -64,6 +64,7 @@ struct redis_options {
     bool allow_unsafe;
     int64_t timeout_us;     /* of one command */
     int64_t batch_us;       /* pause between two pipelines, in which requests are collected */
+    size_t pack_min;        /* as ahead_new has it */
     size_t queue_max;       /* transitions that wait or are on their way; past it: -EIO */
     int64_t lease_ms;       /* for HELLO */
     int64_t backoff_us_max; /* between attempts to connect */

@@ -93,6 +93,39 @@ static bool has_library(const redisReply *reply)
     return false;
 }
 
+/* Whether a row of FUNCTION LIST, [library_name, name, ...], is a library that reads what is
+ * packed.
+ */
+static bool reads_packed(const redisReply *library)
+{
+    for (size_t i = 0; library->type == REDIS_REPLY_ARRAY && i + 1 < library->elements; i += 2) {
+        const redisReply *name = library->element[i], *value = library->element[i + 1];
+        unsigned version = 0;
+        if (name->type == REDIS_REPLY_STRING && value->type == REDIS_REPLY_STRING &&
+            strcmp(name->str, "library_name") == 0 &&
+            sscanf(value->str, "engenho%u", &version) == 1) {
+            return version >= ENGENHO_LIBRARY_PACKED;
+        }
+    }
+    return true;
+}
+
+/* One that does not is that of a licensor which may still run, in a rollout: until it is deleted
+ * nothing is packed. */
+static void on_libraries(redisAsyncContext *ac, void *data, void *privdata)
+{
+    struct redis *redis = privdata;
+    const redisReply *reply = data;
+    if (reply == NULL || !is_current(redis, ac)) {
+        return;
+    }
+    bool may_pack = reply->type == REDIS_REPLY_ARRAY;
+    for (size_t i = 0; may_pack && i < reply->elements; i++) {
+        may_pack = reads_packed(reply->element[i]);
+    }
+    ahead_may_pack(redis->ahead, may_pack);
+}
+
 static void on_listed(redisAsyncContext *ac, void *data, void *privdata)
 {
     struct redis *redis = privdata;
@@ -256,6 +289,7 @@ static void on_connected(const redisAsyncContext *ac, int status)
     redisAsyncCommand(redis->commands, on_policy, redis, "CONFIG GET maxmemory-policy");
     redisAsyncCommand(redis->commands, on_appendonly, redis, "CONFIG GET appendonly");
     redisAsyncCommand(redis->commands, on_min_replicas, redis, "CONFIG GET min-replicas-to-write");
+    redisAsyncCommand(redis->commands, on_libraries, redis, "FUNCTION LIST LIBRARYNAME engenho*");
     redisAsyncCommand(redis->commands, on_listed, redis,
                       "FUNCTION LIST LIBRARYNAME " ENGENHO_LIBRARY " WITHCODE");
 }

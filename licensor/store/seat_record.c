@@ -44,7 +44,7 @@ int seat_record_write(const struct store_request *request, const struct seat_num
     rc = rc != 0 ? rc : pack_text(out, request->ask.pools[0]);
     rc = rc != 0 ? rc : pack_text(out, seat_use_word(request->ask.use));
     rc = rc != 0 ? rc : pack_text(out, request->ask.production);
-    rc = rc != 0 ? rc : pack_text(out, request->ask.pools[0]);
+    rc = rc != 0 ? rc : pack_text(out, ""); /* it asked for that pool */
     rc = rc != 0 ? rc : pack_text(out, request->ask.user);
     rc = rc != 0 ? rc : pack_fixed(out, numbers->is_reused ? 1 : 0, 1);
     rc = rc != 0 ? rc

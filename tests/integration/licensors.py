@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from tests.harness.process import BIN, TOP, free_port, wait_for
@@ -150,6 +152,16 @@ def connect(service: Service) -> Client:
     """A client of a licensor that has reached its Redis."""
     service.wait_until_ready(30)
     return Client(int(service.ready["listen"].rpartition(":")[2]))
+
+
+def stopped(service: Service, meanwhile: Callable[[], Any]) -> Any:
+    """What comes of `meanwhile` while the licensor stands still."""
+    pid = service.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        return meanwhile()
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def advance(clock: Clock, redis: Redis, service: Service, seconds: float, client: Client | None = None) -> None:

@@ -2,67 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.harness.process import wait_for
-from tests.harness.redis import Redis
-from tests.harness.system import Service
-from tests.integration.licensors import Client, Clock, connect, licensor
-from tests.keys.sign import licence, sign
-
-WARM_MAX = 40  # a licensor that was wrong pauses for 16 batches at most
+from tests.integration.ahead import Setup
 
 
-class Setup:
-    """A licensor and a Redis, each with a clock of its own that stands still."""
-
-    def __init__(self, directory: pathlib.Path):
-        self.directory = directory
-        self.ours, self.theirs = Clock(directory / "ours"), Clock(directory / "theirs")
-        self.redis = Redis(directory / "redis", environment=self.theirs.environment).start()
-        self.store = self.redis.client
-        folder = directory / "licences"
-        folder.mkdir()
-        (folder / "pools.json").write_text(json.dumps(sign(licence("full", 8, pools={"requests": 50}))))
-        self.services: list[Service] = []
-        self.service, self.client = self.licensor("one")
-
-    def licensor(self, name: str) -> tuple[Service, Client]:
-        service = licensor(self.directory, self.redis.url, name=name, clock=self.ours).start()
-        self.services.append(service)
-        client = connect(service)
-        client.register(name)
-        return service, client
-
-    def by(self, who: str, service: Service | None = None) -> int:
-        return int((service or self.service).metric("engenho_redis_seat_operations_total", by=who))
-
-    def move(self, seconds: float) -> None:
-        self.ours.move(seconds)
-        self.theirs.move(seconds)
-
-    def warm(self) -> None:
-        """Until requests are worked out by the licensor."""
-        before = self.by("licensor")
-        for _ in range(WARM_MAX):
-            self.client.release(self.client.acquire().granted)
-            if self.by("licensor") > before + 1:
-                return
-        raise AssertionError("nothing is worked out ahead")
-
-    def stop(self) -> None:
-        for service in self.services:
-            service.kill()
-        self.redis.stop()
-
-
-@pytest.fixture
-def setup(tmp_path: pathlib.Path) -> Iterator[Setup]:
-    setup = Setup(tmp_path)
+@pytest.fixture(params=["0", "1"], ids=["fields", "packed"])
+def setup(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Setup]:
+    setup = Setup(tmp_path, "--redis-pack-min", request.param)
     yield setup
     setup.stop()
 
@@ -81,7 +31,7 @@ def test_ordinary_requests_are_worked_out_by_the_licensor(setup: Setup) -> None:
 def test_a_tick_that_moves_nothing_changes_nothing(setup: Setup) -> None:
     setup.warm()
     setup.move(1)
-    advance_to_tick(setup)
+    setup.tick()
     before = setup.by("licensor"), setup.by("redis_again")
     setup.client.acquire()
     assert (setup.by("licensor"), setup.by("redis_again")) == (before[0] + 1, before[1])
@@ -93,12 +43,6 @@ def test_a_request_again_is_answered_by_redis_as_before(setup: Setup) -> None:
     assert setup.client.acquire(request=granted.request).granted.token == granted.token
     assert setup.client.release(granted).released.queued
     assert setup.client.release(granted).released.queued
-
-
-def advance_to_tick(setup: Setup) -> None:
-    """The licensor has ticked at the present time: it will not do so by itself again."""
-    setup.service.probe("/livez")
-    wait_for("a tick", lambda: setup.store.hget("{engenho}:clock", "last") == str(setup.theirs.ms))
 
 
 def _another_licensor(setup: Setup) -> None:
@@ -140,7 +84,7 @@ def _minutes_are_counted(setup: Setup) -> None:
 
 def _the_dead_are_purged(setup: Setup) -> None:
     """Nothing but the number of consumed seats says so."""
-    setup.store.delete("{engenho}:requests:q")
+    setup.store.delete("{engenho}:requests:q", "{engenho}:requests:packed")
     setup.store.set("{engenho}:requests:used", 0)
 
 
@@ -162,7 +106,7 @@ def test_redis_works_out_what_has_changed(setup: Setup, change: str) -> None:
     """One seat is queued, with 40 ms to live; then something changes that the licensor does not know."""
     setup.client.release(setup.client.acquire().granted)
     setup.move(29.96)
-    advance_to_tick(setup)
+    setup.tick()
     setup.warm()
     before, (make, is_reusable) = setup.by("redis_again"), CHANGES[change]
     make(setup)

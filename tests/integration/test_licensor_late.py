@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from tests.harness.process import wait_for
 from tests.harness.redis import Redis
 from tests.harness.system import Service
-from tests.integration.licensors import HELD, REQUEST, Client, L, connect, licensor
+from tests.integration.licensors import HELD, REQUEST, Client, L, connect, licensor, stopped
 
 LICENCES = ("full-8.json",)
 BEGAN_US = 1_700_000_000_000_000
@@ -27,16 +25,6 @@ def two(tmp_path: pathlib.Path, redis: Redis) -> Iterator[Two]:
     other = licensor(tmp_path, redis.url, name="other", licences=LICENCES).start()
     yield one, other
     assert one.stop() == 0 and other.stop() == 0
-
-
-def stopped(service: Service, meanwhile: Callable[[], Any]) -> Any:
-    """What comes of `meanwhile` while the licensor stands still."""
-    pid = service.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        return meanwhile()
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def order(sequence: int, began_us: int = BEGAN_US) -> dict[str, int]:

@@ -1,10 +1,10 @@
-#!lua name=engenho5
+#!lua name=engenho6
 --[[
 The rules of keys and seats as Redis runs them: the same state machine as memory.c, and tests/sim/licensor compares the two,
 operation by operation. The files of this folder are one library, joined in the order of their names when Engenho is built.
 
 One call reads what it needs, computes on tables, and writes at its end, each key once: a call that fails has written nothing.
-Acquires and releases come many to a call (engenho5_batch), and share its reads and writes; a seat that is freed and taken again
+Acquires and releases come many to a call (engenho6_batch), and share its reads and writes; a seat that is freed and taken again
 within a call is never written to the queue.
 
 All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
@@ -20,19 +20,28 @@ All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
   T:<pool>:seq       counter       L-numbers
   T:<pool>:life:<n>  string, PXAT  life left, yes or no
   T:<pool>:q         sorted set    freed seats with life left ("<1e10 + the L-number>:<when it was freed>"), by the end of it
+  T:<pool>:packed    string        the same as one text, instead of q: end of life, L-number, when it was freed; soonest to die first
   T:<pool>:line      sorted set    who waits ("session request"), by arrival
   T:<pool>:agents    hash          busy seats by agent, of a pool that reserves seats
   T:<pool>:stat      string        packed counters: the open minute's, and totals
   T:<pool>:holders   hash          who was granted how many in the open minute
   T:usage            sorted set    closed minutes ("<minute>:<pool>" and the record), by minute, until acknowledged
   T:memo:<n>         hash          request -> the answer it got; the newest generation and the one before it count
+  T:memo:<n>:<session> string, PXAT  the same of ordinary releases of a session, one behind the other: last millisecond of its life,
+                                   life left, time held, the seat's record, number of the request, length of the record
   T:clock            hash          last tick, steps of the clock that were seen (backs: by nobody but the store), since when
-                                   the memo's generation is
+                                   the memo's generation is, and how many batches were worked out again
 
 Fields of T:w:<session>: a request by its id (which has no space), packed, r a seat, x waived, l waiting; "is <what>" about the
 session ("is prod" counts its productions that run, "is top" is the highest number of a request that it sent); "h <production>"
 the request whose seat the production has; "p <pool>" the request whose seat all productions share there (holder: pool), and
 "c <production>" how many requests of one do; "q <production>" how many held requests of one wait.
+"is packed" is all of these as one text, instead of them, of a session that has nothing but seats of requests "<session>:<what>": what
+"is top" and "is prod" are, then packed, of each seat, <what> and the record.
+
+What is packed is written by the licensor (ahead_session.c, mirror_pack.c), for it costs one value instead of one for each seat. A
+function that changes such a session or queue writes it as fields again; that goes with a transition or another change that
+the licensor compares, or it would go on from what is not there any more.
 
 Numbers: `..` prints 14 digits, so only small integers are joined; redis.call prints numbers whole, but as if they had a fraction,
 which costs as much as a cheap command: what is written often is printed by format('%d').
@@ -51,12 +60,17 @@ local ARGUMENTS = 2000      -- of a command, as many as are passed at once
 local ANY_NUMBER = 1e15     -- no request of a session has a higher one
 local QUEUED = 1e10         -- added to an L-number where it is a member of the queue, so that members sort by number
 local QUEUED_DIGITS = 11
+local QUEUE, QUEUE_BYTES = '>I6I6I6', 18            -- of a packed queue, each seat
+local LOG_FIRST, LOG_FIRST_BYTES = '>I6I6I6', 18     -- of a logged memo; its seat's record is behind that
+local LOG_LAST, LOG_LAST_BYTES = '>I6I2', 8         -- and behind the record
+local LOG_CHUNK = 16384 -- how much of a log is read at once; more than a memo has
+local PACKED_FIRST, PACKED_FIRST_BYTES = '>I6I4', 10 -- of a packed session
 
 -- A request's record in the session's hash, as a table. Its first value: r a seat, x waived (base request, production), l
--- waiting. A seat is written as a byte 1; its texts, packed: pool, use, production, requested, user; and its numbers in fixed
--- places, for that is quick to make: reused, ended, shared, others, since, end of life, used, cap, number, token. Lua's hash of
--- a long text looks at every fourth letter or so, from the last one on: what differs most must be last, or all records of
--- a batch share one hash.
+-- waiting. A seat is written as a byte 1; its texts, packed: pool, use, production, the pool that was asked for ('': the same), user;
+-- and its numbers in fixed places, for that is quick to make: reused, ended, shared, others, since, end of life, used, cap, number,
+-- token. Valkey's Lua hashes a sample of a long text, from the last letter on: what differs most must be last, or all records of a
+-- batch share one hash. Redis's hashes every letter, so that each costs.
 local SEAT, SEAT_FIRST, SEAT_LAST, SEAT_BYTES = '>BBBI4I6I6I4I4I6I6', '>BBBI4I6', '>I6I4I4I6I6', 39
 local KIND = 1
 local POOL, NUMBER, TOKEN, USE, PRODUCTION, REQUESTED, SINCE, LIFE_END, REUSED, USER, OTHERS, ENDED, USED, CAP, SHARED =
@@ -92,7 +106,7 @@ local function begin(keys)
     learn_calls()
     local time = call('TIME')
     return {T = keys[1] .. ':', now = time[1] * 1000 + floor(time[2] / 1000), handed = {}, pools = {}, members = {}, memos = {},
-        memo_list = {}, memo_count = 0, chunk = CHUNK, got = {}, lives = {}, deaths = {}, writes = {}, said = {}}
+        memo_list = {}, memo_count = 0, chunk = CHUNK, got = {}, is_new = {}, lives = {}, deaths = {}, writes = {}, said = {}}
 end
 
 local function later(c, ...)
@@ -111,5 +125,16 @@ end
 local function next_op(c)
     c.op = c.op + 1
     return c.op
+end
+
+-- A command with a list after its key, some at a time: Lua passes 8,000 arguments at most.
+local function call_with(list, command, key)
+    for from = 1, #list, ARGUMENTS do
+        if key then
+            call(command, key, spread(list, from, min(from + ARGUMENTS - 1, #list)))
+        else
+            call(command, spread(list, from, min(from + ARGUMENTS - 1, #list)))
+        end
+    end
 end
 

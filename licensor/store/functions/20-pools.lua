@@ -17,17 +17,31 @@ local function read_limit(p, limit)
     end
 end
 
+-- How many of a packed queue are dead.
+local function dead_of(queue, now)
+    local dead = 0
+    while dead * QUEUE_BYTES < #queue and unfixed(QUEUE, queue, dead * QUEUE_BYTES + 1) <= now do
+        dead = dead + 1
+    end
+    return dead
+end
+
 -- A pool as it is now: the dead of its queue are gone.
 local function make_pool(c, name, state, at, limit)
-    local T, used, seq = c.T .. name .. ':', tonumber(state[at] or 0), tonumber(state[at + 1] or 0)
-    local dead, line = call('ZCOUNT', T .. 'q', '-inf', c.now), call('ZCARD', T .. 'line')
-    local queued = call('ZCARD', T .. 'q') - dead
+    local T, used, seq, queue = c.T .. name .. ':', tonumber(state[at] or 0), tonumber(state[at + 1] or 0), state[at + 3]
+    local line, dead, queued = call('ZCARD', T .. 'line'), nil, nil
+    if queue then
+        dead, queued = dead_of(queue, c.now), #queue / QUEUE_BYTES
+    else
+        dead, queued = call('ZCOUNT', T .. 'q', '-inf', c.now), call('ZCARD', T .. 'q')
+    end
+    queued = queued - dead
     -- All at once: a table that grows is copied each time it has doubled.
     local text = pack(name)
     local p = {name = name, T = T, text = text, packed = '\1' .. text, stat = state[at + 2], licensed = false, cap = 0,
         used = used - dead, used_was = used, seq = seq, seq_was = seq, fresh = 0, reused = 0, top = 0,
         dead = dead, queued = queued, in_redis = queued, queue = NOTHING, living = NOTHING, head = 1, fetched = 0,
-        lives = {}, freed = {}, unqueued = {},
+        lives = {}, freed = {}, unqueued = {}, packed_queue = queue,
         line = line, line_in_redis = line, standing = {}, stood = 0, stands = {}, unstood = {}, left = {}}
     read_limit(p, limit)
     c.pools[name] = p
@@ -39,7 +53,7 @@ local function load(c, names)
     local keys, fields = {c.T .. 'op'}, {'productions', 'recover', 'epoch', 'memo'}
     for _, name in ipairs(names) do
         local base, n = c.T .. name, #keys
-        keys[n + 1], keys[n + 2], keys[n + 3] = base .. ':used', base .. ':seq', base .. ':stat'
+        keys[n + 1], keys[n + 2], keys[n + 3], keys[n + 4] = base .. ':used', base .. ':seq', base .. ':stat', base .. ':packed'
         fields[#fields + 1] = 'pool:' .. name
     end
     local state, limits = call('MGET', spread(keys)), call('HMGET', c.T .. 'limits', spread(fields))
@@ -48,7 +62,7 @@ local function load(c, names)
     c.productions, c.recovering = tonumber(limits[1] or 0), tonumber(limits[2] or 0) > c.now
     c.epoch, c.memo = limits[3] or '0', tonumber(limits[4] or 0)
     for i, name in ipairs(names) do
-        make_pool(c, name, state, 3 * i - 1, limits[4 + i])
+        make_pool(c, name, state, 4 * i - 2, limits[4 + i])
     end
 end
 
@@ -128,6 +142,22 @@ local function enqueue(p, number, life_end)
     push(p, number, life_end)
 end
 
+-- A queue that is packed becomes the sorted set, for what takes of it or changes it.
+local function open_queue(p)
+    local packed, members, n = p.packed_queue, {}, 0
+    if not packed then
+        return
+    end
+    p.packed_queue = false
+    for at = 1, #packed, QUEUE_BYTES do
+        local life_end, number, freed = unfixed(QUEUE, packed, at)
+        members[n + 1], members[n + 2] = format('%d', life_end), format('%d:%d', number + QUEUED, freed)
+        n = n + 2
+    end
+    call('DEL', p.T .. 'packed')
+    call_with(members, 'ZADD', p.T .. 'q')
+end
+
 -- The L-number of a member of the queue.
 local function number_in(member)
     return string.sub(member, 1, QUEUED_DIGITS) - QUEUED
@@ -135,6 +165,7 @@ end
 
 -- The next of the queue that Redis has, and whether their lives are left: p.living.
 local function fetch_queue(c, p)
+    open_queue(p)
     local from = p.dead + p.fetched
     local queue, life, keys = call('ZRANGE', p.T .. 'q', from, from + c.chunk - 1, 'WITHSCORES'), p.T .. 'life:', {}
     for i = 1, #queue, 2 do
@@ -281,7 +312,7 @@ local function encode(t)
     if t[KIND] ~= 'r' then
         return pack(spread(t))
     end
-    return '\1' .. pack(t[POOL], t[USE], t[PRODUCTION], t[REQUESTED], t[USER])
+    return '\1' .. pack(t[POOL], t[USE], t[PRODUCTION], t[REQUESTED] ~= t[POOL] and t[REQUESTED] or '', t[USER])
         .. fixed(SEAT, t[REUSED], t[ENDED], t[SHARED], t[OTHERS], t[SINCE], t[LIFE_END], t[USED], t[CAP], t[NUMBER], t[TOKEN])
 end
 
@@ -291,6 +322,7 @@ local function decode(text, from)
     end
     local reused, ended, shared, others, since, life_end, used, cap, number, token = unfixed(SEAT, text, #text - SEAT_BYTES + 1)
     local _, pool, use, production, requested, user = some_values(text, 5, from)
+    requested = requested ~= '' and requested or pool
     return {'r', pool, number, token, use, production, requested, since, life_end, reused, user, others, ended, used, cap, shared}
 end
 

@@ -1,17 +1,22 @@
 -- Sessions as tables ------------------------------------------------------------------------------------------------
 
--- A session of which these fields were read; the first four are those of IS. `f` is what the fields are now, false when there
--- is none and true when `things` has it; what is `dirty` is written at the end.
-local IS = {'is agent', 'is waits', 'is prod', 'is top'}
+-- A session of which these fields were read; the first five are those of IS. `f` is what the fields are now, false when there
+-- is none and true when `things` has it; what is `dirty` is written at the end. `packed`: Redis has its seats as one text; they
+-- are `unfolded` when somebody wants one.
+local IS = {'is agent', 'is waits', 'is prod', 'is top', 'is packed'}
 
 local function make_member(c, id, fields, got)
-    local agent, waits, prod, top = got[1], got[2], got[3], got[4]
+    local agent, waits, prod, top, packed = got[1], got[2], got[3], got[4], got[5]
     local f = {['is agent'] = agent, ['is waits'] = waits, ['is prod'] = prod, ['is top'] = top}
-    for i = 5, #fields do
+    for i = 6, #fields do
         f[fields[i]] = got[i]
+    end
+    if packed then
+        top, prod = unfixed(PACKED_FIRST, packed)
     end
     waits, prod, top = tonumber(waits or 0), tonumber(prod or 0), tonumber(top or 0)
     local m = {id = id, key = c.T .. 'w:' .. id, f = f, things = {}, dirty = {}, gone = false, all = false, agent = agent,
+        packed = packed, unfolded = false,
         waits = waits, waits_was = waits, prod = prod, prod_was = prod, top = top, top_was = top}
     c.members[id] = m
     return m
@@ -22,7 +27,45 @@ local function member_of(c, id)
     return c.members[id] or make_member(c, id, IS, call('HMGET', c.T .. 'w:' .. id, spread(IS)))
 end
 
+local function is_about_session(name)
+    return string.sub(name, 1, 3) == 'is '
+end
+
+-- Of a packed session, by turns: what a request is called behind the session's id and a colon, and its record.
+local function seats_in(packed)
+    if #packed == PACKED_FIRST_BYTES then
+        return NOTHING
+    end
+    return {values(string.sub(packed, PACKED_FIRST_BYTES + 1))}
+end
+
+local function unfold_field(m, name, value)
+    m.unfolded[#m.unfolded + 1] = name
+    if not m.dirty[name] then
+        m.f[name] = value
+    end
+end
+
+local function unfold(m)
+    if not m.packed or m.unfolded then
+        return
+    end
+    m.unfolded = {}
+    local seats = seats_in(m.packed)
+    for i = 1, #seats, 2 do
+        local request, record = m.id .. ':' .. seats[i], seats[i + 1]
+        unfold_field(m, request, record)
+        local _, _, use, production = some_values(record, 3, 1)
+        if use == 'held' then
+            unfold_field(m, 'h ' .. production, request)
+        end
+    end
+end
+
 local function field(m, name)
+    if m.packed and not is_about_session(name) then
+        unfold(m)
+    end
     local value = m.f[name]
     if value == nil then
         value = call('HGET', m.key, name)
@@ -78,6 +121,7 @@ end
 local function things_of(m)
     if not m.all then
         m.all = true
+        unfold(m)
         local all = call('HGETALL', m.key)
         for i = 1, #all, 2 do
             if m.f[all[i]] == nil then
@@ -101,17 +145,6 @@ end
 
 -- Writing -----------------------------------------------------------------------------------------------------------
 
--- A command with a list after its key, some at a time: Lua passes 8,000 arguments at most.
-local function call_with(list, command, key)
-    for from = 1, #list, ARGUMENTS do
-        if key then
-            call(command, key, spread(list, from, min(from + ARGUMENTS - 1, #list)))
-        else
-            call(command, spread(list, from, min(from + ARGUMENTS - 1, #list)))
-        end
-    end
-end
-
 local function write_pool(c, p, mset)
     if p.fresh + p.reused > 0 then
         count(c, p, GRANTED, p.fresh)
@@ -127,6 +160,9 @@ local function write_pool(c, p, mset)
     end
     if p.counted then
         mset[#mset + 1], mset[#mset + 2] = p.T .. 'stat', pack(spread(p.s))
+    end
+    if p.dead > 0 or #p.unqueued > 0 or #p.freed > 0 then
+        open_queue(p)
     end
     if p.dead > 0 then
         call('ZREMRANGEBYSCORE', q, '-inf', c.now)
@@ -148,10 +184,31 @@ local function write_pool(c, p, mset)
     end
 end
 
+-- A packed session that changes is written as fields from now on.
+local function write_unfolded(m)
+    local changed = m.prod ~= m.prod_was or m.top ~= m.top_was
+    for name in pairs(m.dirty) do
+        changed = changed or not is_about_session(name)
+    end
+    if not changed then
+        return
+    end
+    unfold(m)
+    for _, name in ipairs(m.unfolded) do
+        m.dirty[name] = true
+    end
+    put(m, 'is prod', format('%d', m.prod))
+    put(m, 'is top', format('%d', m.top))
+    drop(m, 'is packed')
+end
+
 local function write_member(m)
     if m.gone then
         call('DEL', m.key)
         return
+    end
+    if m.packed then
+        write_unfolded(m)
     end
     if m.waits ~= m.waits_was then
         put(m, 'is waits', format('%d', m.waits))

@@ -1,7 +1,11 @@
 -- Recovery ----------------------------------------------------------------------------------------------------------
 
+local recover
+
+do -- A block, for Lua allows 200 local names beside each other; the files of this folder are one text.
+
 -- Writes were lost: forget every seat, and give the workers one lease to claim what they hold. No new grants meanwhile.
-local function recover(c, highest, lease_ms)
+recover = function(c, highest, lease_ms)
     local gap = highest - tonumber(call('GET', c.T .. 'op') or 0)
     if gap <= 0 then
         return
@@ -13,12 +17,17 @@ local function recover(c, highest, lease_ms)
         local base = c.T .. name
         call('SET', base .. ':used', 0)
         call('INCRBY', base .. ':seq', gap)
-        call('DEL', base .. ':q', base .. ':line', base .. ':agents')
+        call('DEL', base .. ':q', base .. ':packed', base .. ':line', base .. ':agents')
     end
     for _, session in ipairs(call('ZRANGE', c.T .. 'alive', 0, -1)) do
         local w = c.T .. 'w:' .. session
+        local packed = call('HGET', w, 'is packed')
+        if packed then
+            call('HSET', w, 'is top', format('%d', (unfixed(PACKED_FIRST, packed))))
+            call('HDEL', w, 'is packed')
+        end
         for _, name in ipairs(call('HKEYS', w)) do
-            if string.sub(name, 1, 3) ~= 'is ' then
+            if not is_about_session(name) then
                 call('HDEL', w, name)
             end
         end
@@ -29,6 +38,7 @@ end
 
 -- The member of this L-number in the queue, when it is there and lives.
 local function queued_member(c, p, number)
+    open_queue(p)
     for _, member in ipairs(call('ZRANGEBYSCORE', p.T .. 'q', '(' .. format('%d', c.now), '+inf')) do
         if number_in(member) == number then
             return member
@@ -293,3 +303,9 @@ local function goodbye(keys, args)
     return answer(c, op, 'done')
 end
 
+redis.register_function('engenho6_register', register)
+redis.register_function('engenho6_heartbeat', heartbeat)
+redis.register_function('engenho6_disconnect', disconnect)
+redis.register_function('engenho6_goodbye', goodbye)
+
+end

@@ -2,7 +2,9 @@
 
 local memo_of
 
-do -- A block, for Lua allows 200 local names beside each other; the files of this folder are one text.
+do -- a block: see 50-recovery.lua
+
+local logged_memo
 
 local SAY_GRANTED, SAY_WAITING, SAY_RELEASED, SAY_REFUSED = 1, 2, 3, 4
 
@@ -45,21 +47,67 @@ local function say_refused(c, reason, full)
     say(c, c.op, SAY_REFUSED, reason, #full, spread(full))
 end
 
+-- What is logged of a request, whose number is this, in one generation: looked for from the end of the log.
+local function log_entry(key, number)
+    local to = call('STRLEN', key)
+    while to > 0 do
+        local from = max(0, to - LOG_CHUNK)
+        local text = call('GETRANGE', key, from, to - 1)
+        local last = #text
+        while last > 0 do
+            local its, length = unfixed(LOG_LAST, text, last - LOG_LAST_BYTES + 1)
+            local first = last - LOG_LAST_BYTES - length - LOG_FIRST_BYTES + 1
+            if first < 1 then
+                break -- it begins before this part
+            end
+            if its == number then
+                return string.sub(text, first, last - LOG_LAST_BYTES)
+            end
+            last = first - 1
+        end
+        if last == #text then
+            return nil -- no log
+        end
+        to = from + last
+    end
+end
+
+-- A memo that the licensor logged: only of requests "<session>:<number>".
+logged_memo = function(c, request)
+    local session, number = string.match(request, '^(.+):([1-9]%d*)$')
+    if not session then
+        return nil
+    end
+    for generation = c.memo, c.memo - 1, -1 do
+        local entry = log_entry(c.T .. 'memo:' .. generation .. ':' .. session, tonumber(number))
+        if entry then
+            local dies, left, held = unfixed(LOG_FIRST, entry)
+            return {session, dies, 'g', 0, left, held, decode(entry, LOG_FIRST_BYTES + 1)}
+        end
+    end
+end
+
 -- The answer that this request already got, or nothing.
 memo_of = function(c, request)
-    local packed = c.memos[request]
+    local packed, logged = c.memos[request], nil
+    if not packed and c.is_new[request] then
+        return nil
+    end
     if not packed then
         packed = c.got[request]
         if packed == nil then
             packed = call('HGET', c.T .. 'memo:' .. c.memo, request) or call('HGET', c.T .. 'memo:' .. c.memo - 1, request)
             c.got[request] = packed
         end
-        if not packed then
+        logged = not packed and logged_memo(c, request)
+        if not packed and not logged then
             return nil
         end
     end
     local memo
-    if string.byte(packed) == 2 then
+    if logged then
+        memo = logged
+    elseif string.byte(packed) == 2 then
         local _, waived, dies, left, held, session, seat = unfixed(GIVEN, packed)
         memo = {session, dies, 'g', waived, left, held, decode(packed, seat)}
     else
@@ -211,10 +259,10 @@ local function acquire(c, m, request, number, ask, hold, packed)
         m.top = number
     end
     if not p or p.line > 0 or p.used - p.queued >= p.cap or not m.agent or f[request] ~= false
-        or (known and (c.got[request] or c.memos[request]))
+        or known
         or (hold ~= '' and (f[hold] ~= false or m.prod >= c.productions)) then
         if not known then
-            c.got[request] = false
+            c.is_new[request] = true
         end
         return acquire_any(c, m, request, ask, packed)
     end
@@ -346,7 +394,7 @@ local function read_members(c, ops, first)
         local session = ops[i + 1]
         local fields, n = wanted[session], counts[session]
         if not fields then
-            fields, n = {'is agent', 'is waits', 'is prod', 'is top'}, 4
+            fields, n = {spread(IS)}, #IS
             wanted[session] = fields
         end
         n = n + 1
@@ -364,7 +412,7 @@ local function read_members(c, ops, first)
         counts[session] = n
     end
     for session, fields in pairs(wanted) do
-        make_member(c, session, fields, call('HMGET', c.T .. 'w:' .. session, spread(fields)))
+        unfold(make_member(c, session, fields, call('HMGET', c.T .. 'w:' .. session, spread(fields))))
     end
     c.chunk = acquires + 1 -- as many of the queue as may be taken
     local asked, tops, n = {}, {}, 0
@@ -393,10 +441,11 @@ local function read_members(c, ops, first)
     end
 end
 
--- What changes when a tick moves deadlines or begins a generation of memos.
+-- What changes when a tick moves deadlines or begins a generation of memos, and when a batch was not as it was worked out ahead: those
+-- on their way behind it rest on it, even where its answers are the same, for what the licensor packs is packed by nobody else.
 local function clock_of(T)
-    local clock = redis.call('HMGET', T .. 'clock', 'steps', 'backs', 'memo')
-    return (clock[1] or '') .. ' ' .. (clock[2] or '') .. ' ' .. (clock[3] or '')
+    local clock = redis.call('HMGET', T .. 'clock', 'steps', 'backs', 'memo', 'again')
+    return (clock[1] or '') .. ' ' .. (clock[2] or '') .. ' ' .. (clock[3] or '') .. ' ' .. (clock[4] or '')
 end
 
 local function pack_list(out, list)
@@ -407,7 +456,7 @@ end
 
 -- What ordinary requests ask of the pools and sessions of this call, as it is from now on (mirror.c reads it). Packed: op before and
 -- after, clock, limit of productions, generation of memos, whether it recovers; number of pools, and for each: name, cap, used,
--- sequence and counters as Redis has them, length of the queue and the queue, or name and -1; number of sessions, and for each: its id,
+-- sequence and counters as Redis has them, the packed queue or '', length of the other queue and that queue, or name and -1; number of sessions, and for each: its id,
 -- how many texts, and its fields, or 0.
 local function state_of(c)
     local T, names = c.T, sorted_keys(c.pools)
@@ -415,10 +464,10 @@ local function state_of(c)
         c.recovering and 1 or 0, #names)}
     for _, name in ipairs(names) do
         local p = c.pools[name]
-        local length = call('ZCARD', p.T .. 'q')
+        local packed, length = call('GET', p.T .. 'packed') or '', call('ZCARD', p.T .. 'q')
         if p.licensed and not p.shared and not p.reserve and call('ZCARD', p.T .. 'line') == 0 and length <= TOLD_MAX then
             local is = call('MGET', p.T .. 'used', p.T .. 'seq', p.T .. 'stat')
-            out[#out + 1] = pack(name, p.cap, is[1] or '', tonumber(is[2] or 0), is[3] or '', length)
+            out[#out + 1] = pack(name, p.cap, is[1] or '', tonumber(is[2] or 0), is[3] or '', packed, length)
             pack_list(out, call('ZRANGE', p.T .. 'q', 0, -1, 'WITHSCORES'))
         else
             out[#out + 1] = pack(name, -1)
@@ -439,7 +488,7 @@ local function state_of(c)
 end
 
 -- ARGV: packed, an array: reuse, memo, line-max, whether the state is asked for, number of asks; each ask: use, wait, number of pools, pools; then an acquire
--- is: number of its ask, session, request, its number in the session (0: none), "h <production>" when it is held, and packed use, production, first pool and user; and a release: 0, session, request, token.
+-- is: number of its ask, session, request, its number in the session (0: none), "h <production>" when it is held, and packed use, production, '' and user; and a release: 0, session, request, token.
 -- Returns the answers, and after them the state when it is asked for or `tells`.
 local function batch(keys, packed, tells)
     local c = begin(keys)
@@ -484,14 +533,14 @@ local function batch(keys, packed, tells)
     return (tells or ops[4] == 1) and {text, state_of(c)} or text
 end
 
-redis.register_function('engenho5_batch', function(keys, args) return batch(keys, args[1], false) end)
+redis.register_function('engenho6_batch', function(keys, args) return batch(keys, args[1], false) end)
 
 -- Acquires and releases that the licensor has worked out ahead (ahead.c), on the state as it knows it. If Redis still has that
 -- state, only what is to be written is written; else the requests are worked out here, and the state is told.
 --
 -- ARGV: packed, when it was worked out and when the first seat in question dies, in ms; the requests, as batch() has them; the clock;
--- and packed, an array each: keys that are compared; their values, '' for none; lives; commands, each an array of its words. Returns
--- the time, or the answers and the state.
+-- and packed, an array each: keys that are compared; their values, '' for none; lives; commands, each an array of its words; commands
+-- whose last words are the other arguments, one each, and which go first. Returns the time, or the answers and the state.
 local function ahead(keys, args)
     learn_calls()
     local time = call('TIME')
@@ -506,7 +555,12 @@ local function ahead(keys, args)
         is_same = is_same and (#lives == 0 or call('EXISTS', spread(lives)) == #lives)
     end
     if not is_same then
+        call('HINCRBY', keys[1] .. ':clock', 'again', 1)
         return batch(keys, args[2], true)
+    end
+    for i, command in ipairs(values(args[8])) do
+        command[#command + 1] = args[8 + i]
+        call(spread(command))
     end
     for _, command in ipairs(values(args[7])) do
         call(spread(command))
@@ -514,6 +568,6 @@ local function ahead(keys, args)
     return now
 end
 
-redis.register_function('engenho5_ahead', ahead)
+redis.register_function('engenho6_ahead', ahead)
 
 end

@@ -1,5 +1,7 @@
 -- By people ---------------------------------------------------------------------------------------------------------
 
+do -- a block: see 50-recovery.lua
+
 -- What operators did and were refused, newest first: T:audit, a list of packed time, who, what, detail.
 local AUDIT_MAX = 1000
 
@@ -130,3 +132,10 @@ local function set_limits(keys, args)
     return answer(c, op, 'done')
 end
 
+redis.register_function('engenho6_audit', audit)
+redis.register_function('engenho6_list_audit', list_audit)
+redis.register_function('engenho6_operator_release', operator_release)
+redis.register_function('engenho6_master', master)
+redis.register_function('engenho6_limits', set_limits)
+
+end

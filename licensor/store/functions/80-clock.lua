@@ -1,11 +1,41 @@
+local function list_pool(p)
+    local s = stat_of(p)
+    return {p.name, p.cap, p.used - p.queued, p.queued, p.line, s[PEAK_ALL], s[GRANTED + ALL], s[REUSED_N + ALL], s[WAIVED + ALL],
+        s[ESCALATED + ALL], s[REFUSED_ALL], s[NOTIFIED + ALL]}
+end
+
 -- The clock ---------------------------------------------------------------------------------------------------------
 
+do -- a block: see 50-recovery.lua
+
 local AWAY_MS_LEAST = 1500
+
+-- The life of a busy seat becomes change(life). Returns its record.
+local function change_seat(c, seat, change)
+    local to, life = change(seat[LIFE_END]), c.T .. seat[POOL] .. ':life:' .. seat[NUMBER]
+    seat[LIFE_END] = to
+    if to > c.now then
+        call('SET', life, 1, 'PXAT', to)
+    else
+        call('DEL', life)
+    end
+    return encode(seat)
+end
+
+-- The same for all of a packed session. Returns what is packed then.
+local function change_packed(c, packed, change)
+    local seats = seats_in(packed)
+    for i = 2, #seats, 2 do
+        seats[i] = change_seat(c, decode(seats[i], 1), change)
+    end
+    return string.sub(packed, 1, PACKED_FIRST_BYTES) .. (#seats > 0 and pack(spread(seats)) or '')
+end
 
 -- Before anything else is read: every life becomes change(life).
 local function each_life(c, change)
     for _, name in ipairs(call('SMEMBERS', c.T .. 'pools')) do
         local base = c.T .. name
+        open_queue({T = base .. ':', packed_queue = call('GET', base .. ':packed')})
         local q = call('ZRANGE', base .. ':q', 0, -1, 'WITHSCORES')
         for i = 1, #q, 2 do
             local to = change(tonumber(q[i + 1]))
@@ -19,14 +49,9 @@ local function each_life(c, change)
         for i = 1, #all, 2 do
             local seat = not string.find(all[i], ' ', 1, true) and decode(all[i + 1], 1)
             if seat and seat[KIND] == 'r' then
-                local to, life = change(seat[LIFE_END]), c.T .. seat[POOL] .. ':life:' .. seat[NUMBER]
-                seat[LIFE_END] = to
-                call('HSET', w, all[i], encode(seat))
-                if to > c.now then
-                    call('SET', life, 1, 'PXAT', to)
-                else
-                    call('DEL', life)
-                end
+                call('HSET', w, all[i], change_seat(c, seat, change))
+            elseif all[i] == 'is packed' then
+                call('HSET', w, all[i], change_packed(c, all[i + 1], change))
             end
         end
     end
@@ -172,12 +197,6 @@ local function close_minute(c, p, last)
     end
 end
 
-local function list_pool(p)
-    local s = stat_of(p)
-    return {p.name, p.cap, p.used - p.queued, p.queued, p.line, s[PEAK_ALL], s[GRANTED + ALL], s[REUSED_N + ALL], s[WAIVED + ALL],
-        s[ESCALATED + ALL], s[REFUSED_ALL], s[NOTIFIED + ALL]}
-end
-
 -- ARGV: step steps lease reuse memo holders... Once a second by each licensor: the only reaper.
 local function tick(keys, args)
     local c = begin(keys)
@@ -219,3 +238,7 @@ local function hello(keys, args)
     return answer(c, nil, 'hello', c.recovering and 1 or 0)
 end
 
+redis.register_function('engenho6_tick', tick)
+redis.register_function('engenho6_hello', hello)
+
+end

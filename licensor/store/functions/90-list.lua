@@ -30,11 +30,21 @@ local function acknowledge(keys, args)
     return answer(c, nil, 'done')
 end
 
+local function list_seat_queued(c, p, number, life_end, freed, seats)
+    seats[#seats + 1] = {p.name, number, 'queued', '', '', '', 'held', p.name, freed, life_end - c.now, 0, ''}
+end
+
 local function list_queued(c, p, seats)
+    if p.packed_queue then
+        for at = p.dead * QUEUE_BYTES + 1, #p.packed_queue, QUEUE_BYTES do
+            local life_end, number, freed = unfixed(QUEUE, p.packed_queue, at)
+            list_seat_queued(c, p, number, life_end, freed, seats)
+        end
+        return
+    end
     local q = call('ZRANGE', p.T .. 'q', p.dead, -1, 'WITHSCORES')
     for i = 1, #q, 2 do
-        seats[#seats + 1] = {p.name, number_in(q[i]), 'queued', '', '', '', 'held', p.name,
-            tonumber(string.sub(q[i], QUEUED_DIGITS + 2)), q[i + 1] - c.now, 0, ''}
+        list_seat_queued(c, p, number_in(q[i]), q[i + 1], tonumber(string.sub(q[i], QUEUED_DIGITS + 2)), seats)
     end
 end
 
@@ -84,7 +94,8 @@ local function explain(keys, args)
     local request = args[1]
     for _, session in ipairs(call('ZRANGE', c.T .. 'alive', 0, -1)) do
         local m = member_of(c, session)
-        local t = thing(m, request)
+        local may_have = not m.packed or string.sub(request, 1, #session + 1) == session .. ':'
+        local t = may_have and thing(m, request)
         if t and t[KIND] == 'l' then
             local p = pool_of(c, t[L_POOLS])
             return answer(c, nil, 'explained', 'waiting', field(m, 'is name'), p.name, p.name,
@@ -110,18 +121,7 @@ local function explain(keys, args)
         memo[M_FULL + 2], 0, memo[M_WORD])
 end
 
-redis.register_function('engenho5_hello', hello)
-redis.register_function('engenho5_limits', set_limits)
-redis.register_function('engenho5_register', register)
-redis.register_function('engenho5_heartbeat', heartbeat)
-redis.register_function('engenho5_disconnect', disconnect)
-redis.register_function('engenho5_goodbye', goodbye)
-redis.register_function('engenho5_operator_release', operator_release)
-redis.register_function('engenho5_tick', tick)
-redis.register_function('engenho5_list', list)
-redis.register_function('engenho5_explain', explain)
-redis.register_function('engenho5_master', master)
-redis.register_function('engenho5_usage', usage)
-redis.register_function('engenho5_acknowledge', acknowledge)
-redis.register_function('engenho5_audit', audit)
-redis.register_function('engenho5_list_audit', list_audit)
+redis.register_function('engenho6_list', list)
+redis.register_function('engenho6_explain', explain)
+redis.register_function('engenho6_usage', usage)
+redis.register_function('engenho6_acknowledge', acknowledge)

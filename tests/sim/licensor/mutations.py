@@ -73,8 +73,17 @@ MUTATIONS = [
              "is_same and (value or '') == expected[i]", "is_same and (i == 1 or (value or '') == expected[i])"),
     Mutation("... although others counted", "is_same and (value or '') == expected[i]",
              "is_same and (i > 1 and i % 2 == 1 or (value or '') == expected[i])"),
+    Mutation("what was on its way behind a batch that was worked out again is written", "        call('HINCRBY', keys[1] .. ':clock', 'again', 1)\n", ""),
+    Mutation("a packed session that changes stays packed, too", "    drop(m, 'is packed')\n", ""),
+    Mutation("of a packed session only what changes is written as fields", "        m.dirty[name] = true\n    end\n    put(m, 'is prod'", "    end\n    put(m, 'is prod'"),
+    Mutation("lives of packed seats do not go with the clock", "        seats[i] = change_seat(c, decode(seats[i], 1), change)\n", ""),
+    Mutation("the log of answers is not read", "        logged = not packed and logged_memo(c, request)\n", ""),
     Mutation("usage is forgotten before it is acknowledged", "'-inf', s[LAST] - MINUTES_KEPT", "'-inf', s[LAST] - 1"),
 ]
+
+
+# Other sizes of what is read at once, which break nothing.
+CONTROLS = [("local CHUNK = 64 ", "local CHUNK = 3 "), ("local LOG_CHUNK = 16384 ", "local LOG_CHUNK = 300 ")]
 
 
 def simulate(directory: pathlib.Path, library: str, seed: int, operations: int) -> str:
@@ -113,8 +122,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.licensor.mutations", description=__doc__)
     parser.add_argument("--operations", type=int, default=20_000, help="of each of the three seeds, at most")
     options = parser.parse_args()
-    control = caught(Mutation("nothing", "local CHUNK = 64 ", "local CHUNK = 3 "), options.operations)
-    assert not control, f"functions that are not broken differ: {control}"
+    for before, after in CONTROLS:
+        control = caught(Mutation("nothing", before, after), options.operations)
+        assert not control, f"functions that are not broken differ: {control}"
     missed = 0
     for mutation in MUTATIONS:
         seen = caught(mutation, options.operations)

@@ -27,6 +27,8 @@
 
 #define GROUP_MAX 40
 #define STEP_MS_MIN 31000 /* the wall clock stepped, no time went by */
+/* Requests in a batch from which on it packs what it writes, by seed. */
+static const size_t PACK_MINS[] = {1, 2, 3, 0};
 
 struct run {
     struct event_base *base;
@@ -238,13 +240,15 @@ int main(int argc, char **argv)
     script_init(&run->script, strtoull(argv[3], NULL, 10));
     random_init(&run->groups, strtoull(argv[3], NULL, 10));
     set_clock(run, run->script.now_ms);
-    struct redis_options options = {.tenant = "sim",
-                                    .timeout_us = 10000000,
-                                    .queue_max = 100,
-                                    .lease_ms = SCRIPT_LEASE_MS,
-                                    .backoff_us_max = 200000,
-                                    .batch_us = 0,
-                                    .allow_unsafe = true};
+    struct redis_options options = {
+        .tenant = "sim",
+        .timeout_us = 10000000,
+        .pack_min = PACK_MINS[strtoull(argv[3], NULL, 10) % ARRAY_SIZE(PACK_MINS)],
+        .queue_max = 100,
+        .lease_ms = SCRIPT_LEASE_MS,
+        .backoff_us_max = 200000,
+        .batch_us = 0,
+        .allow_unsafe = true};
     if (redis_address_parse(argv[1], &options.address, &run->error) != 0) {
         fprintf(stderr, "%s\n", run->error.text);
         return 2;

@@ -22,7 +22,7 @@ static void a_goodbye_is_one_fcall(void **state)
     assert_int_equal(command_write(&request, "t", &out), 0);
     assert_string_equal(
         (char *)out.data,
-        "*5\r\n$5\r\nFCALL\r\n$16\r\nengenho5_goodbye\r\n$1\r\n1\r\n$3\r\n{t}\r\n$2\r\ns1\r\n");
+        "*5\r\n$5\r\nFCALL\r\n$16\r\nengenho6_goodbye\r\n$1\r\n1\r\n$3\r\n{t}\r\n$2\r\ns1\r\n");
     buf_release(&out);
 }
 
@@ -58,11 +58,10 @@ static void acquires_and_releases_are_one_fcall(void **state)
     assert_int_equal(batch.count, 2);
     assert_int_equal(batch_write(&batch, "t", &out), 0);
     static const char expected[] =
-        "*5\r\n$5\r\nFCALL\r\n$14\r\nengenho5_batch\r\n$1\r\n1\r\n$3\r\n{t}\r\n$63\r\n"
+        "*5\r\n$5\r\nFCALL\r\n$14\r\nengenho6_batch\r\n$1\r\n1\r\n$3\r\n{t}\r\n$62\r\n"
         "\xdd\0\0\0\x13\xcd\x75\x30\xcd\xea\x60\x07\x00\x01"
         "\xa7request\x00\x01\xa1"
-        "a\x01\xa2s1\xa4s1:1\x01\xa0\xad\xa7request\xa0\xa1"
-        "a\xa1u\x00\xa2s1\xa4s1:0\xcd\x01\x2c\r\n";
+        "a\x01\xa2s1\xa4s1:1\x01\xa0\xac\xa7request\xa0\xa0\xa1u\x00\xa2s1\xa4s1:0\xcd\x01\x2c\r\n";
     assert_int_equal(out.length, sizeof(expected) - 1);
     assert_memory_equal(out.data, expected, out.length);
     assert_int_equal(batch.count, 0);
