@@ -225,8 +225,7 @@ static void pump(struct shard *shard)
         return;
     }
     shards_queue_take(&shard->queue, TXN_RECORDS_MAX, TXN_BYTES_MAX, &shard->batch);
-    STAILQ_FOREACH(submission, &shard->batch, next)
-    {
+    STAILQ_FOREACH (submission, &shard->batch, next) {
         shard->failed = produce(shard, submission);
         if (shard->failed != 0) {
             STAILQ_REMOVE(&shard->batch, submission, submission, next);

@@ -86,8 +86,7 @@ void shards_queue_take(struct shards_queue *queue, size_t records_max, size_t by
 void shards_queue_put_back(struct shards_queue *queue, struct submission_list *batch)
 {
     struct submission *submission;
-    STAILQ_FOREACH(submission, batch, next)
-    {
+    STAILQ_FOREACH (submission, batch, next) {
         queue->records += submission->count;
         queue->bytes += submission->bytes;
     }

@@ -135,8 +135,7 @@ static bool holds_next(const struct lane *lane)
 {
     const struct record *held;
     int64_t position = offsets_position(&lane->input);
-    STAILQ_FOREACH(held, &lane->held, next)
-    {
+    STAILQ_FOREACH (held, &lane->held, next) {
         if (!held->from_later && held->offset == position) {
             return true;
         }
@@ -151,8 +150,7 @@ static void release_held(struct publisher *publisher, struct lane *lane)
     if (STAILQ_EMPTY(&lane->held) || (!lane_map_fits(lane) && !holds_next(lane))) {
         return;
     }
-    STAILQ_FOREACH(held, &lane->held, next)
-    {
+    STAILQ_FOREACH (held, &lane->held, next) {
         lane->queued++;
     }
     STAILQ_CONCAT(&lane->held, &publisher->finished);
@@ -424,8 +422,7 @@ static void requeue(struct engine *engine, struct transaction *transaction)
 {
     struct publisher *publisher = &engine->publisher;
     struct record *record;
-    STAILQ_FOREACH(record, &transaction->records, next)
-    {
+    STAILQ_FOREACH (record, &transaction->records, next) {
         record->emitting = NULL;
         if (record->lane != NULL) {
             offsets_unfill(map_of(record), record->offset);
@@ -557,8 +554,7 @@ void engine_txn_gone(struct engine *engine)
             drop_records(engine, list, lane);
         }
         struct record *record;
-        STAILQ_FOREACH(record, list, next)
-        {
+        STAILQ_FOREACH (record, list, next) {
             record->emitting = NULL;
         }
         STAILQ_CONCAT(&publisher->finished, list);

@@ -20,8 +20,7 @@
 #define TIME_BYTES 6
 #define LOG_BYTES_MAX (BATCH_REQUESTS_MAX * MEMO_BYTES_MAX)
 
-/* Fields ----------------------------------------------------------------------------------------
- */
+/* Fields --------------------------------------------------------------------------------------- */
 
 static void add_hold(struct words *words, const char *production)
 {
@@ -144,15 +143,13 @@ static void write_packed(struct commands *texts, const struct mirror_session *se
     buf_release(&packed);
 }
 
-/* Memos -----------------------------------------------------------------------------------------
- */
+/* Memos ---------------------------------------------------------------------------------------- */
 
 /* Answers to remember become fields of all sessions' memos: functions/10-begin.lua, GIVEN. */
 static void write_memos(struct ahead *ahead, const struct mirror_session *session)
 {
     const struct mirror_memo *memo;
-    STAILQ_FOREACH(memo, &session->memos, next)
-    {
+    STAILQ_FOREACH (memo, &session->memos, next) {
         struct buf given;
         buf_init(&given, MEMO_BYTES_MAX);
         int rc = pack_fixed(&given, MEMO_GRANTED, 1);
@@ -183,8 +180,7 @@ static void write_log(const struct ahead *ahead, struct commands *commands, stru
     buf_init(&log, LOG_BYTES_MAX);
     int rc = 0;
     int64_t dies_ms = 0;
-    STAILQ_FOREACH(memo, &session->memos, next)
-    {
+    STAILQ_FOREACH (memo, &session->memos, next) {
         rc = rc != 0 ? rc : mirror_pack_memo(session, memo, &log);
         dies_ms = memo->dies_ms > dies_ms ? memo->dies_ms : dies_ms;
     }

@@ -15,7 +15,6 @@
 #define PLACE_BYTES 6       /* times, L-numbers, numbers of requests */
 #define PRODUCTIONS_BYTES 4 /* how many run */
 #define FIRST_BYTES (PLACE_BYTES + PRODUCTIONS_BYTES)
-#define QUEUED_BYTES (3 * PLACE_BYTES)
 #define LENGTH_BYTES 2
 #define HEADERS_BYTES 6 /* of a seat's two texts, at most */
 
@@ -41,8 +40,7 @@ bool mirror_pack_fits_session(const struct mirror_session *session)
         }
     }
     const struct mirror_memo *memo;
-    STAILQ_FOREACH(memo, &session->memos, next)
-    {
+    STAILQ_FOREACH (memo, &session->memos, next) {
         if (batch_number_of(session->id, memo->request) == 0) {
             return false; /* it is not found in a log */
         }

@@ -156,7 +156,9 @@ def make(directory: pathlib.Path, seed: int, operations: int, kinds: tuple[str, 
     clock = Clock(directory / "clock")
     first_ms = clock.ms
     redis = Redis(directory / "redis", "--appendfsync", "always", environment=clock.environment).start()
-    words = ("--lease", "3600s", "--request-memory", "86400s", "--redis-timeout", "60s")
+    words = ("--lease", "3600s", "--request-memory", "86400s", "--redis-timeout", "60s",
+             # In half of the histories what is worked out ahead is packed, in half it is fields.
+             "--redis-pack-min", "1" if seed // 2 % 2 == 0 else "0")
     services = [licensor(directory, redis.url, *words, name=name, port=free_port(), clock=clock).start()
                 for name in ("one", "two")]
     try:
