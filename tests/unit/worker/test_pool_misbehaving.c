@@ -196,7 +196,9 @@ static void output_of_children_and_of_c_code_belongs_to_its_execution(void **sta
                                           SCRIPT("    os.write(2, b'one ')\n"
                                                  "    subprocess.run(['echo', 'two'])\n"
                                                  "    ctypes.CDLL(None).puts(b'three')\n"
-                                                 "    print('\\udcff caf\\xe9', file=sys.stderr)\n"
+                                                 /* one write: print's line is two, and what C
+                                                    code prints may come between them */
+                                                 "    sys.stderr.write('\\udcff caf\\xe9\\n')\n"
                                                  "    os.write(1, b'\\xff\\n')\n"),
                                           "M");
     struct answer *answer = misbehave(fixture, code);
