@@ -136,7 +136,7 @@ static const struct option options[] = {
      .min = 0,
      .max = 512,
      .help =
-         "acquires and releases in a call of Redis from which on it keeps the seats of a session as one text; 0: never"},
+         "acquires and releases in a call of Redis from which on it keeps the seats of a session as one text; 0: never, nor answers in a log"},
     {.name = "max-connections",
      .type = OPTION_INT,
      .offset = AT(connections_max),

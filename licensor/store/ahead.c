@@ -129,11 +129,16 @@ bool ahead_begin(struct ahead *ahead, int64_t mono_us)
     return true;
 }
 
+bool ahead_may_write_packed(const struct ahead *ahead)
+{
+    return ahead->may_pack && ahead->pack_min > 0;
+}
+
 bool ahead_packs(const struct ahead *ahead, bool is_packed, unsigned *calm)
 {
     bool is_large = ahead->count >= ahead->pack_min;
     *calm = is_large ? 0 : *calm + 1;
-    return ahead->may_pack && ahead->pack_min > 0 && (is_large || (is_packed && *calm < CALM_MAX));
+    return ahead_may_write_packed(ahead) && (is_large || (is_packed && *calm < CALM_MAX));
 }
 
 static void touch_session(struct ahead *ahead, struct mirror_session *session)

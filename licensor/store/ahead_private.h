@@ -38,6 +38,8 @@ struct ahead {
     size_t fresh_count;
 };
 
+/* Whether anything may be packed, however small the batch is. */
+bool ahead_may_write_packed(const struct ahead *ahead);
 /*
  * Whether the batch writes something packed that Redis has so or not; `calm` counts the small
  * batches in a row that wrote it.

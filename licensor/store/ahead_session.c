@@ -1,7 +1,7 @@
 /*
- * What a batch that was worked out ahead writes of a session: its seats, and the answers to
- * remember, as fields of their own; or all seats as one text, and the answers behind those that are
- * there (mirror_pack.h).
+ * What a batch that was worked out ahead writes of a session: its seats, as fields of their own or
+ * all of them as one text (mirror_pack.h); and the answers to remember, behind those that are
+ * there.
  *
  * The text costs Redis a value, the fields one for each seat and each of its ends; but the text is
  * written whole. So large batches, in which many seats of a session change, write the text, and a
@@ -244,7 +244,6 @@ void ahead_write_session(struct ahead *ahead, struct commands *commands, struct 
         ahead_packs(ahead, session->is_packed, &session->calm) && mirror_pack_fits_session(session);
     if (packs) {
         write_packed(texts, session);
-        write_log(ahead, commands, texts, session);
         if (!session->is_packed) {
             write_fields(commands, session, "HDEL", add_unset_all);
         }
@@ -254,6 +253,10 @@ void ahead_write_session(struct ahead *ahead, struct commands *commands, struct 
         }
         write_fields(commands, session, "HSET", add_set);
         write_fields(commands, session, "HDEL", add_unset);
+    }
+    if (ahead_may_write_packed(ahead) && mirror_pack_fits_memos(session)) {
+        write_log(ahead, commands, texts, session);
+    } else {
         write_memos(ahead, session);
     }
     end_session(session, packs);

@@ -39,10 +39,15 @@ bool mirror_pack_fits_session(const struct mirror_session *session)
             return false;
         }
     }
+    return true;
+}
+
+bool mirror_pack_fits_memos(const struct mirror_session *session)
+{
     const struct mirror_memo *memo;
     STAILQ_FOREACH (memo, &session->memos, next) {
         if (batch_number_of(session->id, memo->request) == 0) {
-            return false; /* it is not found in a log */
+            return false;
         }
     }
     return true;

@@ -21,6 +21,8 @@
 /* Whether the session has nothing but what may be packed, and little of it. */
 bool mirror_pack_fits_session(const struct mirror_session *session);
 bool mirror_pack_fits_queue(const struct mirror_pool *pool);
+/* Whether all that is to be remembered is found in a log: by the numbers of its requests. */
+bool mirror_pack_fits_memos(const struct mirror_session *session);
 
 /* Append what is packed. Each returns as buf_append does. */
 MUST_CHECK int mirror_pack_session(const struct mirror_session *session, struct buf *out);

@@ -150,7 +150,8 @@ def _run(directory: pathlib.Path, seed: int, forgets: bool) -> dict[str, int]:
     clock = Clock(directory / "clock")
     pair = Pair(directory, clock)
     sign_licence(directory, pools={"full": CAP})
-    services = [licensor(directory, pair.url, name=name, clock=clock).start() for name in ("one", "two")]
+    words = ("--redis-pack-min", str(seed % 2))  # what is worked out ahead is packed, or fields
+    services = [licensor(directory, pair.url, *words, name=name, clock=clock).start() for name in ("one", "two")]
     workers = [Worker(f"w{n}", forgets) for n in range(WORKERS)]
     try:
         _ready(pair, services)

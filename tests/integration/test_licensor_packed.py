@@ -102,6 +102,22 @@ def test_what_was_remembered_is_forgotten_in_time(setup: Setup) -> None:
     assert setup.client.acquire(request=granted.request).granted.token != granted.token
 
 
+def test_a_forgotten_refusal_does_not_hide_the_answer_that_came_after_it(setup: Setup) -> None:
+    setup.warm()
+    held = [setup.client.acquire().granted for _ in range(SEATS)]
+    request = setup.client.next_request()
+    assert setup.client.acquire(request=request).refused.reason == L.REFUSAL_REASON_POOL_LIMIT
+    for _ in range(61):
+        setup.move(1)
+        setup.tick()
+        setup.client.heartbeat()
+    setup.client.release(held[0])
+    setup.warm()
+    granted = setup.client.acquire(request=request).granted
+    assert setup.client.release(granted).HasField("released")
+    assert setup.client.release(granted).HasField("released")
+
+
 def test_a_worker_that_moves_to_another_licensor_keeps_its_seats(setup: Setup) -> None:
     held = packed(setup, 4)
     service, _ = setup.licensor("two")

@@ -4,8 +4,6 @@ local memo_of
 
 do -- a block: see 50-recovery.lua
 
-local logged_memo
-
 local SAY_GRANTED, SAY_WAITING, SAY_RELEASED, SAY_REFUSED = 1, 2, 3, 4
 
 -- The answers of a batch are one text. Packed: now; then for each word, op, number of grants handed over, ten values for each
@@ -47,6 +45,8 @@ local function say_refused(c, reason, full)
     say(c, c.op, SAY_REFUSED, reason, #full, spread(full))
 end
 
+do
+
 -- What is logged of a request, whose number is this, in one generation: looked for from the end of the log.
 local function log_entry(key, number)
     local to = call('STRLEN', key)
@@ -73,7 +73,7 @@ local function log_entry(key, number)
 end
 
 -- A memo that the licensor logged: only of requests "<session>:<number>".
-logged_memo = function(c, request)
+local function logged_memo(c, request)
     local session, number = string.match(request, '^(.+):([1-9]%d*)$')
     if not session then
         return nil
@@ -87,9 +87,18 @@ logged_memo = function(c, request)
     end
 end
 
--- The answer that this request already got, or nothing.
+local function read_memo(packed)
+    if string.byte(packed) == 2 then
+        local _, waived, dies, left, held, session, seat = unfixed(GIVEN, packed)
+        return {session, dies, 'g', waived, left, held, decode(packed, seat)}
+    end
+    return {values(packed)}
+end
+
+-- The answer that this request already got, or nothing. A request whose answer is forgotten may have got another one since, which
+-- stands in the log.
 memo_of = function(c, request)
-    local packed, logged = c.memos[request], nil
+    local packed = c.memos[request]
     if not packed and c.is_new[request] then
         return nil
     end
@@ -99,21 +108,14 @@ memo_of = function(c, request)
             packed = call('HGET', c.T .. 'memo:' .. c.memo, request) or call('HGET', c.T .. 'memo:' .. c.memo - 1, request)
             c.got[request] = packed
         end
-        logged = not packed and logged_memo(c, request)
-        if not packed and not logged then
-            return nil
-        end
     end
-    local memo
-    if logged then
-        memo = logged
-    elseif string.byte(packed) == 2 then
-        local _, waived, dies, left, held, session, seat = unfixed(GIVEN, packed)
-        memo = {session, dies, 'g', waived, left, held, decode(packed, seat)}
-    else
-        memo = {values(packed)}
+    local memo = packed and read_memo(packed)
+    if not memo or c.now > memo[M_DIES] then
+        memo = logged_memo(c, request)
     end
-    return c.now <= memo[M_DIES] and memo or nil
+    return memo and c.now <= memo[M_DIES] and memo or nil
+end
+
 end
 
 local function remember(c, request, memo)

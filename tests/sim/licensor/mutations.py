@@ -45,7 +45,7 @@ MUTATIONS = [
              "local latest = follow_clock(c, tonumber(args[1]), args[2], tonumber(args[3]), tonumber(args[4]))"),
     Mutation("an absence of five seconds is none, however short the lease is", "min(AWAY_MS, max(AWAY_MS_LEAST, floor(lease_ms / 3)))", "AWAY_MS"),
     Mutation("no recovery: lost writes are not noticed", "    if gap <= 0 then", "    if true then"),
-    Mutation("no idempotency: an answered request is a new one", "return c.now <= memo[M_DIES] and memo or nil", "return nil"),
+    Mutation("no idempotency: an answered request is a new one", "return memo and c.now <= memo[M_DIES] and memo or nil", "return nil"),
     Mutation("no purge: the dead of the queue are counted as consumed",
              "used = used - dead, used_was = used", "used = used, used_was = used"),
     Mutation("the cap is asked before the queue", "p.used - p.queued >= p.cap", "p.used >= p.cap"),
@@ -77,7 +77,8 @@ MUTATIONS = [
     Mutation("a packed session that changes stays packed, too", "    drop(m, 'is packed')\n", ""),
     Mutation("of a packed session only what changes is written as fields", "        m.dirty[name] = true\n    end\n    put(m, 'is prod'", "    end\n    put(m, 'is prod'"),
     Mutation("lives of packed seats do not go with the clock", "        seats[i] = change_seat(c, decode(seats[i], 1), change)\n", ""),
-    Mutation("the log of answers is not read", "        logged = not packed and logged_memo(c, request)\n", ""),
+    Mutation("the log of answers is not read", "        memo = logged_memo(c, request)\n", ""),
+    Mutation("an answer that is forgotten hides the one that the request got since", "    if not memo or c.now > memo[M_DIES] then", "    if not memo then"),
     Mutation("usage is forgotten before it is acknowledged", "'-inf', s[LAST] - MINUTES_KEPT", "'-inf', s[LAST] - 1"),
 ]
 

@@ -55,6 +55,7 @@ static void on_state(void *context, bool up, bool unsafe, const char *reason)
     run->up = up;
     if (!up) {
         printf("redis: %s\n", reason);
+        exit(2); /* it was started for this and nobody stops it: functions that do not load, say */
     }
 }
 
