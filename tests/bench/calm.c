@@ -13,7 +13,7 @@
 #define STEPS 128 /* places that a walk touches, each on another page */
 #define EVERY_US 1000
 #define LOOKS_MAX 600000
-#define SLOWER 4            /* times the median walk */
+#define SLOWER 3            /* times the median walk */
 #define BEFORE_US 2000      /* a slow time may have begun since the look before */
 #define AFTERWARDS_US 60000 /* what has piled up meanwhile is worked off */
 
