@@ -30,7 +30,8 @@ from tests.keys.sign import licence, sign
 LOAD = BIN.parent / "bench/bench_licensor"
 SEATS = 100_000
 ROUNDS = 5
-PACED_ROUNDS = 9
+PACED_ROUNDS = 15
+P99_US_MAX = 2000  # what an answer is meant to stay under, 99 times of 100
 
 
 def stolen_s() -> float:
@@ -210,10 +211,11 @@ def paced(bench: Bench, clients: int, depth: int, seconds: float, rate: float) -
     for name, figures in (("median round", calm[PACED_ROUNDS // 2]), ("noisiest", calm[-1])):
         row(f"{rate:,.0f} a second, own speed, {name}", f"{figures.calm_p50_us / 1000:.2f} ms",
             f"{figures.calm_p99_us / 1000:.2f} ms", f"{figures.calm:.0%}", f"{figures.stolen:.1%}")
-    calmest = max(rounds, key=lambda figures: figures.calm)
-    for name, figures in (("calmest round", calmest), ("median round", every[PACED_ROUNDS // 2]), ("noisiest", every[-1])):
+    for name, figures in (("quickest round", every[0]), ("median round", every[PACED_ROUNDS // 2]), ("noisiest", every[-1])):
         row(f"{rate:,.0f} a second, all times, {name}", f"{figures.p50_us / 1000:.2f} ms", f"{figures.p99_us / 1000:.2f} ms",
             f"100% ({figures.calm:.0%} calm)", f"{figures.stolen:.1%}")
+    under = [sum(p99 < P99_US_MAX for p99 in p99s) for p99s in ([it.calm_p99_us for it in rounds], [it.p99_us for it in rounds])]
+    row(f"  rounds with p99 under {P99_US_MAX / 1000:.0f} ms, of {PACED_ROUNDS}", f"{under[0]} at own speed", f"{under[1]} at all times")
 
 
 def speed(bench: Bench, clients: int, depth: int, seconds: float) -> None:
