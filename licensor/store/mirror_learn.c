@@ -107,13 +107,17 @@ static void read_pool(struct unpacker *values, struct mirror *mirror)
 
 /* Sessions ------------------------------------------------------------------------------------- */
 
-static void read_seat(struct mirror_session *session, const char *request, const uint8_t *record,
-                      size_t bytes)
+/* Returns 0, or -EPROTO when the session has such a request already. */
+static int read_seat(struct mirror_session *session, const char *request, const uint8_t *record,
+                     size_t bytes)
 {
     struct seat_record read;
     if (seat_record_read(record, bytes, &read) != 0) {
         session->has_others = true; /* one that waits or is waived, which is nothing ordinary */
-        return;
+        return 0;
+    }
+    if (mirror_seat(session, request) != NULL) {
+        return -EPROTO;
     }
     struct mirror_seat *seat =
         mirror_seat_new(session, request, strcmp(read.use, "held") == 0 ? read.production : "");
@@ -126,33 +130,44 @@ static void read_seat(struct mirror_session *session, const char *request, const
     seat->life_end_ms = read.life_end_ms;
     seat->is_plain = !read.is_ended && !read.is_shared && read.others == 0;
     seat->in_redis = true;
+    return 0;
+}
+
+/* Returns 0, or -EPROTO when the production has a holder already. */
+static int read_hold(struct mirror_session *session, const char *production, bool in_redis)
+{
+    if (mirror_hold(session, production) != NULL) {
+        return -EPROTO;
+    }
+    struct mirror_hold *hold = mirror_hold_new(session, production);
+    hold->is_held = true;
+    hold->in_redis = in_redis;
+    return 0;
 }
 
 /* One of a packed session, and the hold that stands nowhere else. */
-static void read_packed_seat(struct mirror_session *session,
-                             const struct mirror_packed_seat *packed)
+static int read_packed_seat(struct mirror_session *session, const struct mirror_packed_seat *packed)
 {
-    read_seat(session, packed->request, packed->record, packed->record_bytes);
-    struct mirror_seat *seat = mirror_seat(session, packed->request);
+    int rc = read_seat(session, packed->request, packed->record, packed->record_bytes);
+    struct mirror_seat *seat = rc == 0 ? mirror_seat(session, packed->request) : NULL;
     if (seat == NULL) {
-        return;
+        return -EPROTO;
     }
     seat->in_redis = false;
-    if (seat->production[0] != '\0') {
-        mirror_hold_new(session, seat->production)->is_held = true;
-    }
+    return seat->production[0] != '\0' ? read_hold(session, seat->production, false) : 0;
 }
 
 /* "is <what>": about the session; "h <production>": who has its seat; others have a space too. */
-static void read_field(struct mirror_session *session, const char *name, const uint8_t *value,
-                       size_t bytes)
+static int read_field(struct mirror_session *session, const char *name, const uint8_t *value,
+                      size_t bytes)
 {
     if (strchr(name, ' ') == NULL) {
-        read_seat(session, name, value, bytes);
-    } else if (strncmp(name, "h ", 2) == 0) {
-        struct mirror_hold *hold = mirror_hold_new(session, name + 2);
-        hold->is_held = hold->in_redis = true;
-    } else if (strcmp(name, "is waits") == 0) {
+        return read_seat(session, name, value, bytes);
+    }
+    if (strncmp(name, "h ", 2) == 0) {
+        return read_hold(session, name + 2, true);
+    }
+    if (strcmp(name, "is waits") == 0) {
         session->waits = (uint32_t)strtoul((const char *)value, NULL, 10);
     } else if (strcmp(name, "is prod") == 0) {
         session->productions = (uint32_t)strtoul((const char *)value, NULL, 10);
@@ -161,6 +176,7 @@ static void read_field(struct mirror_session *session, const char *name, const u
     } else if (strncmp(name, "is ", 3) != 0) {
         session->has_others = true;
     }
+    return 0;
 }
 
 static void read_session(struct unpacker *values, struct mirror *mirror)
@@ -193,7 +209,7 @@ static void read_session(struct unpacker *values, struct mirror *mirror)
             value = (const uint8_t *)number;
         }
         if (values->error == 0) {
-            read_field(session, name, value, bytes);
+            values->error = read_field(session, name, value, bytes);
         }
     }
     if (packed != NULL && values->error == 0) {

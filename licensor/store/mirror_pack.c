@@ -108,8 +108,8 @@ int mirror_pack_queue(const struct mirror_pool *pool, struct buf *out)
 }
 
 int mirror_unpack_session(struct mirror_session *session, const void *text, size_t bytes,
-                          void (*seat)(struct mirror_session *session,
-                                       const struct mirror_packed_seat *seat))
+                          int (*seat)(struct mirror_session *session,
+                                      const struct mirror_packed_seat *seat))
 {
     struct unpacker values = {.data = text, .bytes = bytes};
     uint64_t top = unpack_fixed(&values, PLACE_BYTES);
@@ -121,7 +121,7 @@ int mirror_unpack_session(struct mirror_session *session, const void *text, size
         read.record = unpack_bytes(&values, &read.record_bytes);
         int length = snprintf(read.request, sizeof(read.request), "%s:%s", session->id, name);
         if (values.error == 0 && (size_t)length < sizeof(read.request)) {
-            seat(session, &read);
+            values.error = seat(session, &read);
         } else {
             values.error = -EPROTO;
         }

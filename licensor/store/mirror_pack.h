@@ -43,12 +43,12 @@ struct mirror_packed_seat {
 };
 
 /*
- * Take the session's numbers from a packed text and call `seat` for each seat in it. Returns 0, or
- * -EPROTO when the text is none.
+ * Take the session's numbers from a packed text and call `seat` for each seat in it, until that
+ * returns another number than 0. Returns that number; 0; or -EPROTO when the text is none.
  */
 MUST_CHECK int mirror_unpack_session(struct mirror_session *session, const void *text, size_t bytes,
-                                     void (*seat)(struct mirror_session *session,
-                                                  const struct mirror_packed_seat *seat));
+                                     int (*seat)(struct mirror_session *session,
+                                                 const struct mirror_packed_seat *seat));
 /* Push what a packed text has. Returns 0, or -EPROTO when the text is none. */
 MUST_CHECK int mirror_unpack_queue(struct mirror_pool *pool, const void *text, size_t bytes);
 
