@@ -166,33 +166,48 @@ static void write_memos(struct ahead *ahead, const struct mirror_session *sessio
     }
 }
 
-/* ... or the end of the session's log of them, which has a time to live of its own. */
-static void write_log(const struct ahead *ahead, struct commands *commands, struct commands *texts,
-                      struct mirror_session *session)
+/* The end of one log, and when Redis may forget that log. */
+static void append_log(const struct ahead *ahead, struct commands *commands, struct commands *texts,
+                       struct mirror_session *session, const struct buf *log)
 {
-    struct mirror_memo *memo = STAILQ_FIRST(&session->memos);
-    if (memo == NULL) {
-        return;
-    }
-    char name[SESSION_BYTES_MAX + MIRROR_NUMBER_BYTES + 8];
-    snprintf(name, sizeof(name), "memo:%" PRIu64 ":%s", ahead->mirror.generation, session->id);
-    struct buf log;
-    buf_init(&log, LOG_BYTES_MAX);
-    int rc = 0;
-    int64_t dies_ms = 0;
-    STAILQ_FOREACH (memo, &session->memos, next) {
-        rc = rc != 0 ? rc : mirror_pack_memo(session, memo, &log);
-        dies_ms = memo->dies_ms > dies_ms ? memo->dies_ms : dies_ms;
-    }
+    char name[SESSION_BYTES_MAX + 2 * MIRROR_NUMBER_BYTES + 8];
+    snprintf(name, sizeof(name), "memo:%" PRIu64 ":%s:%" PRIu64, ahead->mirror.generation,
+             session->id, session->log);
     commands_begin(texts, "APPEND", name, "");
-    commands_add_text(texts, log.data, log.length);
-    texts->error = texts->error != 0 ? texts->error : rc;
-    buf_release(&log);
+    commands_add_text(texts, log->data, log->length);
+    int64_t dies_ms = STAILQ_FIRST(&session->memos)->dies_ms; /* all of a batch die together */
     if (session->log_dies_ms < dies_ms) {
         session->log_dies_ms = dies_ms + 2 * (dies_ms - ahead->now_ms);
         commands_begin(commands, "PEXPIREAT", name, "");
         words_add_int(&commands->words, session->log_dies_ms);
     }
+}
+
+/* ... or go to the ends of the session's logs of them, by the requests' numbers. */
+static void write_log(const struct ahead *ahead, struct commands *commands, struct commands *texts,
+                      struct mirror_session *session)
+{
+    struct buf log;
+    buf_init(&log, LOG_BYTES_MAX);
+    int rc = 0;
+    const struct mirror_memo *memo;
+    STAILQ_FOREACH (memo, &session->memos, next) {
+        uint64_t its = batch_number_of(session->id, memo->request) / MIRROR_LOG_REQUESTS;
+        if (its != session->log && log.length > 0) {
+            append_log(ahead, commands, texts, session, &log);
+            buf_clear(&log);
+        }
+        if (its != session->log) {
+            session->log = its;
+            session->log_dies_ms = 0;
+        }
+        rc = rc != 0 ? rc : mirror_pack_memo(session, memo, &log);
+    }
+    if (log.length > 0) {
+        append_log(ahead, commands, texts, session, &log);
+    }
+    texts->error = texts->error != 0 ? texts->error : rc;
+    buf_release(&log);
 }
 
 /* Redis has it now. */

@@ -22,6 +22,7 @@
 #define MIRROR_COUNTERS_BYTES_MAX (MIRROR_COUNTERS * 9)
 #define MIRROR_NUMBER_BYTES 24
 #define MIRROR_CLOCK_BYTES 72
+#define MIRROR_LOG_REQUESTS 4096     /* of a session, whose answers share a log: a log has an end */
 #define MIRROR_QUEUED 10000000000ULL /* added to an L-number where it is a member of the queue */
 
 /* A freed seat with life left. */
@@ -115,7 +116,8 @@ struct mirror_session {
     struct mirror_holds changed;
     struct mirror_memos memos;
     bool is_touched;
-    int64_t log_dies_ms; /* when Redis forgets the log of its answers, as far as we said so */
+    uint64_t log;        /* which log of its answers was written last */
+    int64_t log_dies_ms; /* when Redis forgets that one, as far as we said so */
     LIST_ENTRY(mirror_session) change;
     UT_hash_handle hh;
 };

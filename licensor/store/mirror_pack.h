@@ -29,8 +29,8 @@ MUST_CHECK int mirror_pack_session(const struct mirror_session *session, struct 
 MUST_CHECK int mirror_pack_queue(const struct mirror_pool *pool, struct buf *out);
 
 /*
- * Append what is remembered of a request to a session's log of answers: T:memo:<n>:<session> in
- * functions/10-begin.lua. Returns as buf_append does.
+ * Append what is remembered of a request to a session's log of answers: T:memo:<n>:<session>:<log>
+ * in functions/10-begin.lua. Returns as buf_append does.
  */
 MUST_CHECK int mirror_pack_memo(const struct mirror_session *session,
                                 const struct mirror_memo *memo, struct buf *out);

@@ -41,7 +41,7 @@ def explain(setup: Setup, granted: Any) -> str:
 
 
 def log_of(setup: Setup) -> str:
-    (key,) = setup.store.keys(f"{{engenho}}:memo:*:{setup.client.session}")
+    (key,) = setup.store.keys(f"{{engenho}}:memo:*:{setup.client.session}:0")
     return str(key)
 
 
@@ -79,6 +79,21 @@ def test_a_long_log_is_read_in_parts(setup: Setup) -> None:
     assert setup.store.strlen(log_of(setup)) > 2 * 16384
     for granted in all_granted[:3] + all_granted[200:203] + all_granted[-3:]:
         assert setup.client.release(granted).released.queued, granted.request
+        assert setup.client.acquire(request=granted.request).granted.token == granted.token
+
+
+def test_a_log_has_an_end(setup: Setup) -> None:
+    """4,096 requests share one, whether their numbers were used or not."""
+    setup.warm()
+    numbers = [4094, 4095, 4096, 4097, 9000]
+    held = [setup.client.acquire(request=f"{setup.client.session}:{number}").granted for number in numbers]
+    for granted in held:
+        assert setup.client.release(granted).released.queued
+    logs = setup.store.keys(f"{{engenho}}:memo:*:{setup.client.session}:*")
+    assert sorted(str(key).rpartition(":")[2] for key in logs) == ["0", "1", "2"]
+    assert all(setup.store.pttl(key) > 0 for key in logs)
+    for granted in held:
+        assert setup.client.release(granted).released.queued
         assert setup.client.acquire(request=granted.request).granted.token == granted.token
 
 

@@ -27,8 +27,9 @@ All keys of a tenant share one hash tag, T = {tenant}: (KEYS[1] is {tenant}):
   T:<pool>:holders   hash          who was granted how many in the open minute
   T:usage            sorted set    closed minutes ("<minute>:<pool>" and the record), by minute, until acknowledged
   T:memo:<n>         hash          request -> the answer it got; the newest generation and the one before it count
-  T:memo:<n>:<session> string, PXAT  the same of ordinary releases of a session, one behind the other: last millisecond of its life,
-                                   life left, time held, the seat's record, number of the request, length of the record
+  T:memo:<n>:<session>:<log>  string, PXAT  the same of ordinary releases, one behind the other, of LOG_REQUESTS requests of a session:
+                                   last millisecond of its life, life left, time held, the seat's record, number of the request,
+                                   length of the record
   T:clock            hash          last tick, steps of the clock that were seen (backs: by nobody but the store), since when
                                    the memo's generation is, and how many batches were worked out again
 
@@ -63,6 +64,7 @@ local QUEUED_DIGITS = 11
 local QUEUE, QUEUE_BYTES = '>I6I6I6', 18            -- of a packed queue, each seat
 local LOG_FIRST, LOG_FIRST_BYTES = '>I6I6I6', 18     -- of a logged memo; its seat's record is behind that
 local LOG_LAST, LOG_LAST_BYTES = '>I6I2', 8         -- and behind the record
+local LOG_REQUESTS = 4096 -- whose answers share a log: mirror.h
 local LOG_CHUNK = 16384 -- how much of a log is read at once; more than a memo has
 local PACKED_FIRST, PACKED_FIRST_BYTES = '>I6I4', 10 -- of a packed session
 

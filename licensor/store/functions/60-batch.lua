@@ -75,11 +75,13 @@ end
 -- A memo that the licensor logged: only of requests "<session>:<number>".
 local function logged_memo(c, request)
     local session, number = string.match(request, '^(.+):([1-9]%d*)$')
-    if not session then
+    number = tonumber(number or 0)
+    if not session or number > ANY_NUMBER then
         return nil
     end
+    local log = session .. ':' .. format('%d', floor(number / LOG_REQUESTS))
     for generation = c.memo, c.memo - 1, -1 do
-        local entry = log_entry(c.T .. 'memo:' .. generation .. ':' .. session, tonumber(number))
+        local entry = log_entry(c.T .. 'memo:' .. generation .. ':' .. log, number)
         if entry then
             local dies, left, held = unfixed(LOG_FIRST, entry)
             return {session, dies, 'g', 0, left, held, decode(entry, LOG_FIRST_BYTES + 1)}
